@@ -1,0 +1,39 @@
+"""Execute notebooks in place, each from top to bottom in a clean kernel, and save what strict nbval will compare.
+
+Usage: python book/_tools/execute.py book/entropy.ipynb ...
+"""
+
+import sys
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+
+
+def execute(path: Path) -> None:
+    """Run the notebook and write it back with its outputs and nothing that differs from machine to machine."""
+    notebook = nbformat.read(path, as_version=4)
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": path.parent}}).execute()
+    notebook.metadata = nbformat.from_dict(METADATA)
+    for cell in notebook.cells:
+        if cell.cell_type != "code":
+            continue
+        cell.metadata.pop("execution", None)  # time stamps
+        if "nbval-ignore-output" in cell.metadata.get("tags", []):
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+        for output in cell.outputs:
+            if output.get("name") == "stderr":
+                message = f"{path}: cell {cell.id} writes to stderr; repair it or show it as a result:\n{output.text}"
+                raise SystemExit(message)
+    nbformat.validate(notebook)
+    nbformat.write(notebook, path)
+
+
+for name in sys.argv[1:]:
+    execute(Path(name))
+    print(name)
