@@ -1,4 +1,4 @@
-"""Execute notebooks in place, each from top to bottom in a clean kernel, and save what strict nbval will compare.
+"""Execute notebooks in place, each from top to bottom in a clean kernel.
 
 Usage: python book/_tools/execute.py book/entropy.ipynb ...
 """
@@ -16,7 +16,7 @@ METADATA = {
 
 
 def execute(path: Path) -> None:
-    """Run the notebook and write it back with its outputs and nothing that differs from machine to machine."""
+    """Run the notebook; save its outputs and nothing that differs from machine to machine."""
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": path.parent}}).execute()
     notebook.metadata = nbformat.from_dict(METADATA)
@@ -28,8 +28,8 @@ def execute(path: Path) -> None:
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
         for output in cell.outputs:
             if output.get("name") == "stderr":
-                message = f"{path}: cell {cell.id} writes to stderr; repair it or show it as a result:\n{output.text}"
-                raise SystemExit(message)
+                message = f"{path}: cell {cell.id} writes to stderr, so it needs repair:"
+                raise SystemExit(f"{message}\n{output.text}")
     nbformat.validate(notebook)
     nbformat.write(notebook, path)
 
