@@ -14,7 +14,7 @@ SITE_SOURCES := _config.yml _toc.yml $(shell find book crossent -type f -not -na
 or_stop = || { echo "crossent: $(1)" >&2; exit 1; }
 # $(call install,WHAT): install into the virtual environment; on failure quote pip's or npm's own error line
 install = $(1) > $(LOG) 2>&1 || { \
-	echo "crossent: could not install what is needed ($$(grep -iE '^(npm )?error' $(LOG) | tail -n 1));" \
+	echo "crossent: could not install what is needed ($$(grep -iEm1 '^(npm )?error' $(LOG)));" \
 	"the whole story is in $(LOG). Check the network connection and run make again." >&2; exit 1; }
 
 .DELETE_ON_ERROR:
