@@ -1,0 +1,176 @@
+"""The figures of the book: what a notebook saves of them, and what a reader sees in them."""
+
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from IPython.core.formatters import DisplayFormatter
+
+import crossent
+from crossent import figures
+
+Weights = tuple[int, int, int, int]
+
+ROOT = Path(__file__).parents[1]
+
+# Draws the figure as the site does, after its sliders were moved; prints what can be read in it.
+DRAW = """
+const vega = require("vega");
+const { spec, weights } = JSON.parse(require("fs").readFileSync(0, "utf-8"));
+const complain = (...message) => { throw new Error(message.join(" ")); };
+const logger = { level: () => logger, error: complain, warn: complain, info() {}, debug() {} };
+const compiled = require("vega-lite").compile(spec, { logger }).spec;
+const view = new vega.View(vega.parse(compiled), { logger });
+for (const [i, weight] of weights.entries()) view.signal(`weight_${"ABCD"[i]}`, weight);
+view.toSVG().then((svg) => process.stdout.write(svg));
+"""
+
+
+def readable(spec: dict[str, Any], weights: Weights) -> list[str]:
+    """Return the texts in the drawing."""
+    node = shutil.which("node", path=Path(sys.executable).parent) or shutil.which("node")
+    if node is None or not (ROOT / "node_modules" / "vega-lite").is_dir():
+        assert not os.environ.get("CI"), "CI needs Node and node_modules: run `make book` first"
+        pytest.skip("needs Node and node_modules: run `make book` first")
+    run = subprocess.run(
+        [node, "-e", DRAW],
+        input=json.dumps({"spec": spec | {"width": 700}, "weights": weights}),  # no container here
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert run.returncode == 0, run.stderr
+    assert "NaN" not in run.stdout
+    return re.findall(r"<text[^>]*>([^<]*)</text>", run.stdout)
+
+
+def test_a_figure_saves_its_specification_and_its_description_alone() -> None:
+    figure = figures.VegaLite({"description": "a dot", "mark": "point"})
+    data, metadata = DisplayFormatter().format(figure)  # type: ignore[no-untyped-call]
+    assert set(data) == {"application/vnd.vegalite.v5+json", "text/plain"}
+    assert data["text/plain"] == "a dot"
+    spec = data["application/vnd.vegalite.v5+json"]
+    assert spec["$schema"].endswith("/vega-lite/v5.json")
+    assert spec["width"] == "container"
+    assert spec["mark"] == "point"
+    assert metadata == {}
+
+
+def test_a_figure_may_set_its_own_width() -> None:
+    assert figures.VegaLite({"description": "a dot", "width": 90}).spec["width"] == 90
+
+
+@pytest.mark.parametrize("spec", [{"mark": "point"}, {"description": "", "mark": "point"}])
+def test_a_figure_without_a_description_is_refused(spec: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"^spec has no 'description': say there what"):
+        figures.VegaLite(spec)
+
+
+def test_the_same_call_gives_the_same_bytes() -> None:
+    first, second = (json.dumps(figures.entropy_bars((8, 4, 2, 2)).spec) for _ in range(2))
+    assert first == second
+
+
+def test_entropy_bars_starts_where_it_is_told() -> None:
+    spec = figures.entropy_bars((1, 0, 5, 16)).spec
+    assert [param["value"] for param in spec["params"]] == [1, 0, 5, 16]
+    assert {param["bind"]["input"] for param in spec["params"]} == {"range"}
+    bits = crossent.entropy(np.array([1, 0, 5, 16]) / 22, base=2)
+    assert f"at first {bits:.3f} bits" in spec["description"]
+
+
+@pytest.mark.parametrize(
+    "weights", [(8, 4, 2, 2), (16, 16, 16, 16), (0, 7, 0, 7), (0, 0, 3, 0), (16, 1, 0, 5)]
+)
+def test_entropy_bars_recomputes_when_a_slider_moves(weights: Weights) -> None:
+    texts = readable(figures.entropy_bars((8, 4, 2, 2)).spec, weights)
+    p = np.array(weights) / sum(weights)
+    bits = crossent.entropy(p, base=2)
+    assert f"{bits:.3f} bits" in texts
+    rows = texts[texts.index("p × surprise") + 1 :]
+    assert [f"{x:.3f}" for x in p] == rows[4:8]
+    assert ["∞" if x == 0 else f"{np.log2(1 / x):.3f}" for x in p] == rows[8:12]
+
+
+def test_entropy_bars_without_any_weight_says_so() -> None:
+    texts = readable(figures.entropy_bars((8, 4, 2, 2)).spec, (0, 0, 0, 0))
+    assert "no weight" in texts
+    assert not any("bits" in text for text in texts if text != "surprise in bits")
+
+
+def luminance(color: str) -> float:
+    channels = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return float(np.dot([0.2126, 0.7152, 0.0722], linear))
+
+
+@pytest.mark.parametrize("paper", ["#ffffff", "#12161c"])  # the site's two backgrounds
+@pytest.mark.parametrize("color", figures.PALETTE)
+def test_each_color_stands_out_from_the_page(color: str, paper: str) -> None:
+    dark, light = sorted([luminance(color), luminance(paper)])
+    assert (light + 0.05) / (dark + 0.05) >= 3  # WCAG 2.2, 1.4.11: graphical objects
+
+
+@pytest.fixture
+def style() -> Iterator[None]:
+    with mpl.rc_context():
+        figures.use_style()
+        yield
+
+
+@pytest.mark.usefixtures("style")
+def test_style_draws_with_the_palette_on_a_white_card() -> None:
+    figure, axes = plt.subplots()
+    assert [axes.plot([0, 1])[0].get_color() for _ in figures.PALETTE] == list(figures.PALETTE)
+    assert figure.get_facecolor() == (1, 1, 1, 1)
+    plt.close(figure)
+
+
+@pytest.mark.usefixtures("style")
+def test_style_draws_the_same_bytes_each_time() -> None:
+    drawings = []
+    for _ in range(2):
+        figure, axes = plt.subplots()
+        axes.plot([0, 1], [1, 0], "o-")
+        axes.set_title("$H$")
+        file = io.BytesIO()
+        figure.savefig(file, format="svg", metadata={"Date": None})
+        plt.close(figure)
+        drawings.append(file.getvalue())
+    assert drawings[0] == drawings[1]
+    assert len(drawings[0]) > 1000
+
+
+def test_style_asks_a_notebook_for_svg_without_a_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(figures, "get_ipython", lambda: "a shell")
+    monkeypatch.setattr(
+        figures, "set_matplotlib_formats", lambda *args, **options: asked.append((args, options))
+    )
+    with mpl.rc_context():
+        figures.use_style()
+    assert asked == [(("svg",), {"metadata": {"Date": None}})]
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("book/*.ipynb")), ids=lambda path: path.stem)
+def test_saved_plots_are_small_svg_without_a_date(path: Path) -> None:
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    outputs = [data for cell in cells for data in cell.get("outputs", []) if "data" in data]
+    images = [key for output in outputs for key in output["data"] if key.startswith("image/")]
+    assert set(images) <= {"image/svg+xml"}
+    for output in outputs:
+        drawing = "".join(output["data"].get("image/svg+xml", ""))
+        assert "<dc:date>" not in drawing
+        assert len(drawing) < 100_000  # a page may weigh 1 MiB in all
