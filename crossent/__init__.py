@@ -1,18 +1,45 @@
 """Cross-entropy losses for NumPy, accurate to the last digits."""
 
 from crossent.activations import log_sigmoid, log_softmax, logsumexp, sigmoid, softmax
-from crossent.information import cross_entropy, entropy, js_divergence, kl_divergence
+from crossent.gradients import check_grad, grad, value_and_grad
+from crossent.information import (
+    cross_entropy,
+    entropy,
+    js_divergence,
+    kl_divergence,
+    perplexity,
+)
+from crossent.losses import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    binary_focal_loss_with_logits,
+    categorical_cross_entropy,
+    categorical_cross_entropy_with_logits,
+    sparse_categorical_cross_entropy,
+    sparse_categorical_cross_entropy_with_logits,
+)
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "binary_focal_loss_with_logits",
+    "categorical_cross_entropy",
+    "categorical_cross_entropy_with_logits",
+    "check_grad",
     "cross_entropy",
     "entropy",
+    "grad",
     "js_divergence",
     "kl_divergence",
     "log_sigmoid",
     "log_softmax",
     "logsumexp",
+    "perplexity",
     "sigmoid",
     "softmax",
+    "sparse_categorical_cross_entropy",
+    "sparse_categorical_cross_entropy_with_logits",
+    "value_and_grad",
 ]

@@ -123,16 +123,46 @@ def _difference(a: Array, b: Array) -> tuple[Array, Array]:
     return s, np.where(np.isfinite(error), error, 0.0)
 
 
-RowsKernel = Callable[[Array], Array]
+LossAndSlope = tuple[Array, Array | None]  # of each row; the slope only where it is asked for
+RowsKernel = Callable[[Array, slice, bool], LossAndSlope]  # a tile, its place, and whether it is
 
 
-@np.errstate(all="ignore")
-def map_rows(kernel: RowsKernel, rows: NDArray[Any], dtype: np.dtype[Any]) -> Any:
-    """Apply ``kernel`` tile by tile along the last axis of ``rows``."""
+def map_rows(
+    kernel: Callable[[Array], Array], rows: NDArray[Any], dtype: np.dtype[Any]
+) -> NDArray[Any]:
+    """Apply a kernel to the last axis of an array."""
     flat = rows.reshape(-1, rows.shape[-1])
-    done = [kernel(flat[tile].astype(WORK)).astype(dtype) for tile in tiles(*flat.shape)]
+    with np.errstate(all="ignore"):
+        done = [kernel(flat[tile].astype(WORK)).astype(dtype) for tile in tiles(*flat.shape)]
     result = np.concatenate(done)
-    return result.reshape(rows.shape[:-1] + result.shape[1:])[()]
+    return result.reshape(rows.shape[:-1] + result.shape[1:])
+
+
+def map_loss(
+    kernel: RowsKernel,
+    rows: NDArray[Any],
+    weight: Array,
+    scale: Array | None,
+) -> tuple[Array, NDArray[Any] | None]:
+    """Return the weighted loss of each row and, given a scale for each row, the scaled gradient."""
+    losses = np.empty(len(rows))
+    slopes = None if scale is None else np.empty(rows.shape, rows.dtype)
+    for tile in tiles(*rows.shape):
+        loss, slope = kernel(rows[tile].astype(WORK), tile, scale is not None)
+        losses[tile] = weighted(weight[tile], loss)
+        if slopes is not None and slope is not None and scale is not None:
+            slopes[tile] = weighted(scale[tile, None], slope)
+    return losses, slopes
+
+
+def weighted(weight: Array, x: Array) -> Array:
+    """Return the product, 0 where the weight is 0, whatever it multiplies."""
+    return np.where(weight == 0.0, 0.0, weight * x)
+
+
+def total(x: Array) -> float:
+    """Return the sum of non-negative terms, as good as correctly rounded."""
+    return float(row_sums(x[None, :])[0])
 
 
 def softmax(z: Array) -> Array:
@@ -140,19 +170,18 @@ def softmax(z: Array) -> Array:
     return leave_one_out(z, z.argmax(axis=1)).p
 
 
-def surprise(z: Array) -> Array:
-    """Return −log p of each class of each row, as a sum of two terms that are not negative."""
-    best = z.argmax(axis=1)
+def surprise(z: Array, best: NDArray[np.intp], parts: Parts) -> Array:
+    """Return −log p of each class, a sum of two terms ≥ 0, from the parts of the best class."""
     top = z[np.arange(len(z)), best][:, None]
     gap = np.where(z == top, 0.0, top - z)
-    least = leave_one_out(z, best).loss[:, None]
-    # An infinite gap needs no `least`, which has no limit where two logits are +∞.
-    return np.where(gap == np.inf, np.inf, gap + least)
+    # An infinite gap needs no second term, which has no limit where two logits are +∞.
+    return np.where(gap == np.inf, np.inf, gap + parts.loss[:, None])
 
 
 def log_softmax(z: Array) -> Array:
     """Return the logarithms of the probabilities of each row."""
-    return 0.0 - surprise(z)
+    best = z.argmax(axis=1)
+    return 0.0 - surprise(z, best, leave_one_out(z, best))
 
 
 def logsumexp(z: Array) -> Array:
@@ -169,14 +198,101 @@ def sigmoid(z: Array) -> Array:
     return ratio
 
 
-def softplus(z: Array) -> Array:
-    """Return log(1 + e^z)."""
-    return np.maximum(z, 0.0) + np.log1p(np.exp(-np.abs(z)))
-
-
 def log_sigmoid(z: Array) -> Array:
     """Return log(1 / (1 + e^−z))."""
-    return 0.0 - softplus(-z)
+    return np.minimum(z, 0.0) - np.log1p(np.exp(-np.abs(z)))
+
+
+def label_logits(z: Array, y: NDArray[np.intp], gradient: bool) -> LossAndSlope:
+    """−log p_y."""
+    parts = leave_one_out(z, y)
+    if gradient:
+        parts.p[np.arange(len(z)), y] = -parts.miss
+    return parts.loss, parts.p
+
+
+def target_logits(z: Array, share: Array, gradient: bool) -> LossAndSlope:
+    """Σ_k s_k (−log p_k), for the shares s_k of the target."""
+    best = z.argmax(axis=1)
+    parts = leave_one_out(z, best)
+    loss = row_sums(weighted(share, surprise(z, best, parts)))
+    if not gradient:
+        return loss, None
+    # p_j Σ_k s_k − s_j, written without the difference of what is nearly equal for s one-hot.
+    miss = 1.0 - parts.p
+    miss[np.arange(len(z)), best] = parts.miss
+    most = np.arange(len(z)), share.argmax(axis=1)
+    others = share.copy()
+    others[most] = 0.0
+    rest = row_sums(others)
+    others = (rest + share[most])[:, None] - share
+    others[most] = rest
+    return loss, parts.p * others - share * miss
+
+
+def label_probs(p: Array, y: NDArray[np.intp], gradient: bool) -> LossAndSlope:
+    """−log p_y."""
+    own = np.arange(len(p)), y
+    slope = None
+    if gradient:
+        slope = np.zeros_like(p)
+        slope[own] = -1.0 / p[own]
+    return 0.0 - np.log(p[own]), slope
+
+
+def target_probs(p: Array, share: Array, gradient: bool) -> LossAndSlope:
+    """Σ_k s_k (−log p_k), for the shares s_k of the target."""
+    loss = row_sums(weighted(share, 0.0 - np.log(p)))
+    return loss, -weighted(share, 1.0 / p) if gradient else None
+
+
+def binary_logits(
+    z: Array, positive: Array, negative: Array, gradient: bool, *, gamma: float
+) -> LossAndSlope:
+    """Σ of the two shares of the target times σ(∓z)^γ log(1 + e^∓z)."""
+    small = np.exp(-np.abs(z))
+    log = np.log1p(small)
+    loss = np.zeros_like(z)
+    slope = np.zeros_like(z)
+    for share, x in ((positive, -z), (negative, z)):
+        softplus = np.maximum(x, 0.0) + log
+        focus = _sigmoid_power(x, log, gamma) if gamma else 1.0
+        loss += weighted(share, focus * softplus)
+        if gradient:
+            sigmoid = np.where(x < 0.0, small, 1.0) / (1.0 + small)
+            if gamma:
+                rest = np.where(x < 0.0, 1.0, small) / (1.0 + small)
+                sigmoid = focus * (sigmoid + gamma * weighted(rest, softplus))
+            slope = weighted(share, sigmoid) - slope
+    return loss[:, 0], slope
+
+
+def _sigmoid_power(x: Array, log: Array, gamma: float) -> Array:
+    """Return σ(x)^γ, given log(1 + e^−|x|), with the rounding of γ·x repaired."""
+    x = np.clip(x, -1e100, 0.0)
+    exponent = gamma * x
+    # Dekker's product: the error of a product is exact in halves of 26 bits.
+    g, y = _head(np.float64(gamma)), _head(x)
+    g_tail, y_tail = gamma - g, x - y
+    error = ((g * y - exponent) + g * y_tail + g_tail * y) + g_tail * y_tail
+    power: Array = np.exp(exponent) * np.exp(error - gamma * log)
+    return power
+
+
+def _head(x: Any) -> Any:
+    """Return the upper 26 bits of x."""
+    big = 134217729.0 * x
+    return big - (big - x)
+
+
+def binary_probs(p: Array, positive: Array, negative: Array, gradient: bool) -> LossAndSlope:
+    """Σ of the two shares of the target times −log p and −log(1 − p)."""
+    loss = weighted(positive, 0.0 - np.log(p)) + weighted(negative, 0.0 - np.log1p(-p))
+    if not gradient:
+        return loss[:, 0], None
+    soft = (p - positive) / (p * (1.0 - p))
+    hard = weighted(negative, 1.0 / (1.0 - p)) - weighted(positive, 1.0 / p)
+    return loss[:, 0], np.where((positive == 0.0) | (negative == 0.0), hard, soft)
 
 
 def entropy_terms(p: Array) -> Array:

@@ -12,131 +12,54 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[Any]  # float16, float32 or float64
 
-_FLOATS = (np.float16, np.float32, np.float64)
+REDUCTIONS = ("none", "sum", "mean", "weighted_mean")
 
 
 def floating(name: str, value: ArrayLike) -> Floats:
-    """Return ``value`` as an array of float16, float32 or float64; integers become float64."""
-    if isinstance(value, np.ma.MaskedArray):
-        message = (
-            f"{name} is a masked array, whose mask would be lost: select the valid elements first "
-            "or give the others a sample_weight of 0"
-        )
-        raise TypeError(message)
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        message = f"{name} is ragged: its rows must all have the same length"
-        raise ValueError(message) from error
+    """Return an array of float16, float32 or float64; integers become float64."""
+    array = _array(name, value)
     if array.dtype.kind in "iub":
         return array.astype(np.float64)
-    if array.dtype not in _FLOATS:
+    if array.dtype not in (np.float16, np.float32, np.float64):
         message = (
-            f"{name} has dtype {array.dtype}: convert it to float16, float32 or float64 with "
-            f"{name}.astype"
+            f"{name} has dtype {array.dtype}: give real numbers, as float16, float32 or float64"
         )
         raise TypeError(message)
     return array
 
 
-def class_axis(name: str, array: Floats, axis: int) -> int:
-    """Return ``axis`` as a non-negative index of a non-empty axis of ``array``."""
-    position = _axis(name, array, axis)
-    if array.shape[position] == 0:
+def _array(name: str, value: ArrayLike) -> NDArray[Any]:
+    if isinstance(value, np.ma.MaskedArray):
         message = (
-            f"{name} has shape {array.shape}, with no class along axis {axis}: "
-            "it needs at least one"
+            f"{name} is a masked array, and its mask would be lost: leave the masked elements out, "
+            "or give them a sample_weight of 0"
         )
-        raise ValueError(message)
-    return position
-
-
-def axes(name: str, array: Floats, axis: int | tuple[int, ...] | None) -> tuple[int, ...]:
-    """Return ``axis`` as a tuple of distinct non-negative axes that are not empty."""
-    if axis is None:
-        wanted: tuple[int, ...] = tuple(range(array.ndim))
-    elif isinstance(axis, tuple):
-        wanted = tuple(_axis(name, array, one) for one in axis)
-    else:
-        wanted = (_axis(name, array, axis),)
-    if len(set(wanted)) < len(wanted):
-        message = f"axis is {axis}, which names an axis of {name} twice: name each axis once"
-        raise ValueError(message)
-    if any(array.shape[one] == 0 for one in wanted):
-        message = f"{name} has shape {array.shape}, which is empty along axis {axis}"
-        raise ValueError(message)
-    return wanted
-
-
-def _axis(name: str, array: Floats, axis: int) -> int:
+        raise TypeError(message)
     try:
-        index = operator.index(axis)
-    except TypeError as error:
-        message = f"axis is {axis!r}: it must be an integer"
-        raise TypeError(message) from error
-    if not -array.ndim <= index < array.ndim:
-        hint = "it needs a class axis" if array.ndim == 0 else f"axis must be below {array.ndim}"
-        message = f"axis is {index}, but {name} has shape {array.shape}: {hint}"
-        raise ValueError(message)
-    return index % array.ndim
+        return np.asarray(value)
+    except ValueError as error:
+        message = f"{name} is not an array: give it rows of equal length ({error})"
+        raise ValueError(message) from error
 
 
-def probabilities(name: str, array: Floats, remedy: str = "") -> None:
-    """Refuse values outside [0, 1], nan included."""
-    refuse_first(
-        name, array, ~((array >= 0.0) & (array <= 1.0)), f"probabilities lie in [0, 1]{remedy}"
-    )
-
-
-def distribution(name: str, array: Floats, axis: int, remedy: str = "") -> None:
-    """Refuse values outside [0, 1] and slices along ``axis`` that do not sum to 1.
-
-    Sums may be off by rounding: by 64·√C·ε for C classes, where ε is the spacing of 1 in the dtype
-    of the array, and by 1 % at most.
-    """
-    probabilities(name, array, remedy)
-    tolerance = min(64.0 * np.finfo(array.dtype).eps * array.shape[axis] ** 0.5, 0.01)
-    sums = array.sum(axis=axis, dtype=np.float64, keepdims=True)
-    wrong = np.abs(sums - 1.0) > tolerance
-    if wrong.any():
-        index = list(_first(wrong))
-        total = sums[tuple(index)]
-        place = ", ".join(":" if one == axis else str(i) for one, i in enumerate(index))
-        message = (
-            f"{name}[{place}] sums to {total:.9g}, not 1 along axis {axis} (tolerance "
-            f"{tolerance:.1g} for {array.dtype}): divide by the sum if these are counts or weights"
-            f"{remedy}"
-        )
-        raise ValueError(message)
-
-
-def refuse_first(name: str, array: NDArray[Any], bad: NDArray[np.bool_], rule: str) -> None:
-    """Raise a ValueError about the first element of ``array`` that is ``bad``, if there is one."""
-    if bad.any():
-        index = _first(bad)
-        message = f"{element(name, index)} is {array[index]!s}: {rule}"
-        raise ValueError(message)
-
-
-def element(name: str, index: tuple[int, ...]) -> str:
-    """Return how the element would be written in code."""
-    return f"{name}[{', '.join(map(str, index))}]" if index else name
-
-
-def _first(mask: NDArray[np.bool_]) -> tuple[int, ...]:
-    return tuple(int(i) for i in np.unravel_index(int(mask.argmax()), mask.shape))
-
-
-def number(name: str, value: float) -> float:
-    """Return ``value`` as a float, refusing what is not one finite real number."""
+def number(name: str, value: float, low: float = -np.inf, high: float = np.inf) -> float:
+    """Return one finite real number from low to high."""
     array = np.asarray(value)
     if array.ndim or array.dtype.kind not in "iuf":
         message = f"{name} is {value!r}: it must be one real number"
         raise TypeError(message)
-    if not np.isfinite(array):
-        message = f"{name} is {value}: it must be finite"
+    if not (low <= value <= high and np.isfinite(array)):
+        message = f"{name} is {value}: it must be finite and from {low} to {high}"
         raise ValueError(message)
-    return float(array)
+    return float(value)
+
+
+def _integer(name: str, value: int) -> int:
+    try:
+        return operator.index(value)
+    except TypeError as error:
+        message = f"{name} is {value!r}: it must be an integer"
+        raise TypeError(message) from error
 
 
 def log_base(base: float | None) -> float:
@@ -150,15 +73,203 @@ def log_base(base: float | None) -> float:
     return float(np.log(checked))
 
 
+def reduction(value: str) -> None:
+    """Refuse an unknown reduction."""
+    if value not in REDUCTIONS:
+        message = f"reduction is {value!r}: it must be one of {', '.join(map(repr, REDUCTIONS))}"
+        raise ValueError(message)
+
+
+def axes(name: str, array: Floats, axis: int | tuple[int, ...] | None) -> tuple[int, ...]:
+    """Return distinct axes of ``array``, none of them empty, counted from 0."""
+    if axis is None:
+        axis = tuple(range(array.ndim))
+    found = tuple(_integer("axis", one) for one in (axis if isinstance(axis, tuple) else (axis,)))
+    if not all(-array.ndim <= one < array.ndim for one in found):
+        message = (
+            f"axis is {axis}, but {name} has shape {array.shape}: an axis is from {-array.ndim} "
+            f"to {array.ndim - 1}"
+            if array.ndim
+            else f"{name} is a single number: it needs a class axis"
+        )
+        raise ValueError(message)
+    found = tuple(one % array.ndim for one in found)
+    if len(set(found)) < len(found):
+        message = f"axis is {axis}, which names an axis of {name} twice: name each axis once"
+        raise ValueError(message)
+    if 0 in (array.shape[one] for one in found):
+        message = f"{name} has shape {array.shape}, empty along axis {axis}: it needs a class"
+        raise ValueError(message)
+    return found
+
+
+def class_axis(name: str, array: Floats, axis: int) -> int:
+    """Return the class axis, counted from 0."""
+    return axes(name, array, (axis,))[0]
+
+
 def same_classes(arrays: dict[str, Floats], axes: dict[str, int]) -> None:
     """Refuse arrays whose class axes differ or whose other axes do not broadcast."""
-    shapes = " and ".join(f"{name} has shape {array.shape}" for name, array in arrays.items())
-    classes = {array.shape[axes[name]] for name, array in arrays.items()}
-    if len(classes) > 1 or len(set(axes.values())) > 1:
-        message = f"{shapes}: both need the same number of classes along the class axis"
-        raise ValueError(message)
+    classes = {(axes[name], array.shape[axes[name]]) for name, array in arrays.items()}
     try:
         np.broadcast_shapes(*(array.shape for array in arrays.values()))
+        if len(classes) == 1:
+            return
+    except ValueError:
+        pass
+    shapes = " and ".join(f"{name} has shape {array.shape}" for name, array in arrays.items())
+    message = f"{shapes}: they need the same classes, and other axes that are equal or broadcast"
+    raise ValueError(message)
+
+
+def probabilities(name: str, array: Floats, remedy: str = "") -> None:
+    """Refuse values outside [0, 1], nan included."""
+    inside = (array >= 0.0) & (array <= 1.0)
+    _refuse_first(name, array, ~inside, f"probabilities lie in [0, 1]{remedy}")
+
+
+def distribution(name: str, array: Floats, axis: int, remedy: str = "") -> None:
+    """Refuse values outside [0, 1] and slices along ``axis`` that do not sum to 1.
+
+    Rounding may move a sum of C terms by 64·√C·ε, where ε is the spacing of 1 in the dtype of the
+    array, but by no more than 1 %.
+    """
+    probabilities(name, array, remedy)
+    tolerance = min(64.0 * float(np.finfo(array.dtype).eps) * array.shape[axis] ** 0.5, 0.01)
+    sums = array.sum(axis=axis, dtype=np.float64, keepdims=True)
+    wrong = np.abs(sums - 1.0) > tolerance
+    if wrong.any():
+        index = _first(wrong)
+        place = _element(name, (*index[:axis], ":", *index[axis + 1 :]))
+        message = (
+            f"{place} sums to {sums[index]:.9g}, not 1 (within {tolerance:.1g} for {array.dtype}): "
+            f"divide counts or weights by their sum{remedy}"
+        )
+        raise ValueError(message)
+
+
+def scores(name: str, value: ArrayLike, axis: int) -> tuple[Floats, int]:
+    """Return the predictions of a loss over two or more classes, and the class axis."""
+    array = floating(name, value)
+    position = class_axis(name, array, axis)
+    if array.shape[position] == 1:
+        binary = "binary_cross_entropy" + "_with_logits" * (name == "logits")
+        message = (
+            f"{name} has shape {array.shape}, a single class along axis {axis}, for which the loss "
+            f"is always 0: for two classes from one output use {binary}({name}.squeeze({axis}), …)"
+        )
+        raise ValueError(message)
+    return array, position
+
+
+def labels(
+    value: ArrayLike, name: str, array: Floats, axis: int, ignore_index: int | None
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Return flat class indices, 0 where they are ignored, and a mask of those that count."""
+    found = _array("labels", value)
+    batch = _without(axis, array.shape)
+    if found.shape != batch:
+        others = [one for one in range(array.ndim) if _without(one, array.shape) == found.shape]
+        if found.shape == array.shape:
+            remedy = "labels are class indices; one-hot targets go to the loss without 'sparse_'"
+        elif found.shape == (*batch, 1):
+            remedy = "drop the trailing axis with labels.squeeze(-1)"
+        elif others:
+            remedy = f"if the classes are along axis {others[0]}, pass axis={others[0]}"
+        else:
+            remedy = f"with axis={axis}, labels needs shape {batch}"
+        raise _mismatch("labels", found, name, array, remedy)
+    if found.dtype.kind not in "iu":
+        message = (
+            f"labels has dtype {found.dtype}: class indices are integers; use labels.astype(int) "
+            "if these are whole numbers"
+        )
+        raise TypeError(message)
+    counted = np.ones(batch, bool)
+    if ignore_index is not None:
+        counted = found != _integer("ignore_index", ignore_index)
+    classes = array.shape[axis]
+    wrong = counted & ((found < 0) | (found >= classes))
+    if wrong.any():
+        index = _first(wrong)
+        message = (
+            f"{_element('labels', index)} is {found[index]}: the labels of {classes} classes are "
+            f"0 to {classes - 1}; to leave out a label, name it as ignore_index"
+        )
+        raise IndexError(message)
+    return np.where(counted, found, 0).astype(np.intp).ravel(), counted.ravel()
+
+
+def dense_targets(value: ArrayLike, name: str, array: Floats, axis: int) -> Floats:
+    """Return target distributions of the shape of the predictions."""
+    found = floating("targets", value)
+    if found.shape != array.shape:
+        sparse = found.shape == _without(axis, array.shape)
+        remedy = (
+            "class indices go to the loss with 'sparse_'" if sparse else "give both the same shape"
+        )
+        raise _mismatch("targets", found, name, array, remedy)
+    distribution("targets", found, axis)
+    return found
+
+
+def binary(name: str, predictions: ArrayLike, targets: ArrayLike) -> tuple[Floats, Floats]:
+    """Return predictions for the positive class and targets in [0, 1] of the same shape."""
+    array = floating(name, predictions)
+    found = floating("targets", targets)
+    if found.shape != array.shape:
+        remedy = "give both the same shape, for nothing is broadcast: squeeze or reshape one"
+        raise _mismatch("targets", found, name, array, remedy)
+    probabilities("targets", found, "; map labels -1 and 1 with (targets + 1) / 2")
+    return array, found
+
+
+def class_weight(value: ArrayLike | None, array: Floats, axis: int) -> NDArray[np.float64] | None:
+    """Return class weights as rows, one for each row of the predictions."""
+    if value is None:
+        return None
+    found = _array("class_weight", value)
+    classes = array.shape[axis]
+    if found.shape == (classes,):
+        found = np.expand_dims(found, tuple(range(1, array.ndim - axis)))
+    full = weight("class_weight", found, array.shape, f"({classes},), one for each class, or one")
+    return np.moveaxis(full, axis, -1).reshape(-1, classes)
+
+
+def weight(
+    name: str, value: ArrayLike | None, shape: tuple[int, ...], fits: str = "one"
+) -> NDArray[np.float64]:
+    """Return weights broadcast to ``shape``, ones for None."""
+    found = floating(name, 1.0 if value is None else value)
+    valid = (found >= 0.0) & (found < np.inf)
+    _refuse_first(name, found, ~valid, "weights are finite and not negative")
+    try:
+        return np.broadcast_to(found.astype(np.float64), shape)
     except ValueError as error:
-        message = f"{shapes}: the shapes must be equal or broadcast"
+        message = (
+            f"{name} has shape {found.shape}: it needs shape {fits} that broadcasts to {shape}"
+        )
         raise ValueError(message) from error
+
+
+def _mismatch(first: str, a: Floats, second: str, b: Floats, remedy: str) -> ValueError:
+    return ValueError(f"{first} has shape {a.shape} and {second} has shape {b.shape}: {remedy}")
+
+
+def _without(axis: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+    return shape[:axis] + shape[axis + 1 :]
+
+
+def _refuse_first(name: str, array: Floats, bad: NDArray[np.bool_], rule: str) -> None:
+    if bad.any():
+        index = _first(bad)
+        message = f"{_element(name, index)} is {array[index]}: {rule}"
+        raise ValueError(message)
+
+
+def _first(mask: NDArray[np.bool_]) -> tuple[int, ...]:
+    return tuple(int(i) for i in np.unravel_index(int(np.argmax(mask)), mask.shape))
+
+
+def _element(name: str, index: tuple[int | str, ...]) -> str:
+    return f"{name}[{', '.join(map(str, index))}]" if index else name

@@ -1,5 +1,6 @@
 """From logits to probabilities and their logarithms."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ def logsumexp(
         *(array.shape[one] for one in kept), int(np.prod([array.shape[one] for one in reduced]))
     )
     result = _kernels.map_rows(_kernels.logsumexp, rows, array.dtype)
-    return np.expand_dims(result, reduced)[()] if keepdims else result
+    return np.expand_dims(result, reduced)[()] if keepdims else result[()]
 
 
 def softmax(z: ArrayLike, *, axis: int = -1) -> NDArray[Any]:
@@ -238,7 +239,9 @@ def log_sigmoid(z: ArrayLike) -> Any:
     return _elementwise(_kernels.log_sigmoid, z)
 
 
-def _along(kernel: _kernels.RowsKernel, z: ArrayLike, axis: int) -> NDArray[Any]:
+def _along(
+    kernel: Callable[[_kernels.Array], _kernels.Array], z: ArrayLike, axis: int
+) -> NDArray[Any]:
     array = _validate.floating("z", z)
     axis = _validate.class_axis("z", array, axis)
     rows = np.moveaxis(array, axis, -1)
@@ -246,6 +249,6 @@ def _along(kernel: _kernels.RowsKernel, z: ArrayLike, axis: int) -> NDArray[Any]
     return result
 
 
-def _elementwise(kernel: _kernels.RowsKernel, z: ArrayLike) -> Any:
+def _elementwise(kernel: Callable[[_kernels.Array], _kernels.Array], z: ArrayLike) -> Any:
     array = _validate.floating("z", z)
     return _kernels.map_rows(kernel, array[..., None], array.dtype)[..., 0][()]

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from crossent import _kernels, _validate
+from crossent.losses import sparse_categorical_cross_entropy_with_logits
 
 
 def entropy(p: ArrayLike, *, axis: int = -1, base: float | None = None) -> Any:
@@ -219,6 +220,59 @@ def js_divergence(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | N
     np.float64(1.0)
     """
     return _information(_kernels.js_terms, {"p": p, "q": q}, axis, base)
+
+
+def perplexity(
+    logits: ArrayLike, labels: ArrayLike, *, axis: int = -1, ignore_index: int | None = None
+) -> Any:
+    r"""Perplexity: the number of equally likely classes that would be as surprising.
+
+    .. math:: \operatorname{PP} = \exp\Bigl(-\frac1N \sum_i \log p_{i, y_i}\Bigr)
+
+    Parameters
+    ----------
+    logits : array_like
+        Logits of any shape with a class axis; for example (N, C).
+    labels : array_like
+        Integers 0 to C − 1, of the same shape without the class axis: (N,).
+    axis : int
+        The class axis.
+    ignore_index : int, optional
+        The label of elements that do not count. By default every label counts.
+
+    Returns
+    -------
+    float
+        A number of classes, without a unit, in the dtype of the logits.
+
+    Raises
+    ------
+    ValueError, IndexError, TypeError
+        As ``sparse_categorical_cross_entropy_with_logits`` does.
+
+    Notes
+    -----
+    The exponential of the mean loss: over batches of different size, average the losses of all
+    elements first. The exponential turns the last bit of the mean into log PP bits: the error is
+    at most 4 + 2 log PP ulp. A mean over nothing is nan with a RuntimeWarning.
+
+    References
+    ----------
+    F. Jelinek, R. L. Mercer, L. R. Bahl and J. K. Baker, "Perplexity: a measure of the difficulty
+    of speech recognition tasks", Journal of the Acoustical Society of America 62 (1977), S63.
+
+    Examples
+    --------
+    >>> import crossent
+    >>> crossent.perplexity([[0.0, 0.0, 0.0, 0.0]], [2])
+    np.float64(4.0)
+    """
+    array = _validate.floating("logits", logits)
+    loss = sparse_categorical_cross_entropy_with_logits(
+        array.astype(_kernels.WORK, copy=False), labels, axis=axis, ignore_index=ignore_index
+    )
+    with np.errstate(over="ignore"):
+        return array.dtype.type(np.exp(loss))
 
 
 @np.errstate(all="ignore")
