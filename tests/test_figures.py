@@ -2,14 +2,8 @@
 
 import io
 import json
-import os
-import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -19,41 +13,15 @@ from IPython.core.formatters import DisplayFormatter
 
 import crossent
 from crossent import figures
+from crossent.figures import style as style_module
+from tests.drawing import readable
 
 Weights = tuple[int, int, int, int]
 
-ROOT = Path(__file__).parents[1]
 
-# Draws the figure as the site does, after its sliders were moved; prints what can be read in it.
-DRAW = """
-const vega = require("vega");
-const { spec, weights } = JSON.parse(require("fs").readFileSync(0, "utf-8"));
-const complain = (...message) => { throw new Error(message.join(" ")); };
-const logger = { level: () => logger, error: complain, warn: complain, info() {}, debug() {} };
-const compiled = require("vega-lite").compile(spec, { logger }).spec;
-const view = new vega.View(vega.parse(compiled), { logger });
-for (const [i, weight] of weights.entries()) view.signal(`weight_${"ABCD"[i]}`, weight);
-view.toSVG().then((svg) => process.stdout.write(svg));
-"""
-
-
-def readable(spec: dict[str, Any], weights: Weights) -> list[str]:
-    """Return the texts in the drawing."""
-    node = shutil.which("node", path=Path(sys.executable).parent) or shutil.which("node")
-    if node is None or not (ROOT / "node_modules" / "vega-lite").is_dir():
-        assert not os.environ.get("CI"), "CI needs Node and node_modules: run `make book` first"
-        pytest.skip("needs Node and node_modules: run `make book` first")
-    run = subprocess.run(
-        [node, "-e", DRAW],
-        input=json.dumps({"spec": spec | {"width": 700}, "weights": weights}),  # no container here
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-    )
-    assert run.returncode == 0, run.stderr
-    assert "NaN" not in run.stdout
-    return re.findall(r"<text[^>]*>([^<]*)</text>", run.stdout)
+def signals(weights: Weights) -> dict[str, int]:
+    """Return where the sliders stand."""
+    return {f"weight_{outcome}": w for outcome, w in zip("ABCD", weights, strict=True)}
 
 
 def test_a_figure_saves_its_specification_and_its_description_alone() -> None:
@@ -95,7 +63,7 @@ def test_entropy_bars_starts_where_it_is_told() -> None:
     "weights", [(8, 4, 2, 2), (16, 16, 16, 16), (0, 7, 0, 7), (0, 0, 3, 0), (16, 1, 0, 5)]
 )
 def test_entropy_bars_recomputes_when_a_slider_moves(weights: Weights) -> None:
-    texts = readable(figures.entropy_bars((8, 4, 2, 2)).spec, weights)
+    texts = readable(figures.entropy_bars((8, 4, 2, 2)).spec, signals(weights))
     p = np.array(weights) / sum(weights)
     bits = crossent.entropy(p, base=2)
     assert f"{bits:.3f} bits" in texts
@@ -105,7 +73,7 @@ def test_entropy_bars_recomputes_when_a_slider_moves(weights: Weights) -> None:
 
 
 def test_entropy_bars_without_any_weight_says_so() -> None:
-    texts = readable(figures.entropy_bars((8, 4, 2, 2)).spec, (0, 0, 0, 0))
+    texts = readable(figures.entropy_bars((8, 4, 2, 2)).spec, signals((0, 0, 0, 0)))
     assert "no weight" in texts
     assert not any("bits" in text for text in texts if text != "surprise in bits")
 
@@ -155,13 +123,18 @@ def test_style_draws_the_same_bytes_each_time() -> None:
 
 def test_style_asks_a_notebook_for_svg_without_a_date(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
-    monkeypatch.setattr(figures, "get_ipython", lambda: "a shell")
+    monkeypatch.setattr(style_module, "get_ipython", lambda: "a shell")
     monkeypatch.setattr(
-        figures, "set_matplotlib_formats", lambda *args, **options: asked.append((args, options))
+        style_module,
+        "set_matplotlib_formats",
+        lambda *args, **options: asked.append((args, options)),
     )
     with mpl.rc_context():
         figures.use_style()
     assert asked == [(("svg",), {"metadata": {"Date": None}})]
+
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("book/*.ipynb")), ids=lambda path: path.stem)

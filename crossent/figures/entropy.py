@@ -1,96 +1,12 @@
-"""The figures of the book: one matplotlib style, and figures that a static page recomputes.
-
-Needs the extra: ``pip install "crossent[book]"``.
-"""
-
-from __future__ import annotations
+"""The figure of the chapter on entropy."""
 
 from typing import Any
 
-import matplotlib.style
 import numpy as np
-from cycler import cycler
-from IPython.core.getipython import get_ipython
-from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-from crossent import entropy
-
-__all__ = ["PALETTE", "VegaLite", "entropy_bars", "use_style"]
-
-# Four of the eight colors of Okabe and Ito (2008), "Color Universal Design": those that stand out
-# by at least 3:1 from a white page and from a dark one.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
-_GRAY = "#767676"  # for lines that must show on both
-
-_STYLE = {
-    "axes.axisbelow": True,
-    "axes.edgecolor": _GRAY,
-    "axes.grid": True,
-    "axes.prop_cycle": cycler(color=PALETTE),
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlesize": "medium",
-    "figure.constrained_layout.use": True,
-    "figure.facecolor": "white",  # a card of its own, so that labels stay legible on a dark page
-    "figure.figsize": (5.0, 3.0),
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same drawing on every machine
-    "font.size": 12,  # more than 10 px on a phone, where a figure shrinks to 70 %
-    "grid.color": "#E5E5E5",
-    "legend.frameon": False,
-    "lines.linewidth": 2.5,
-    "svg.hashsalt": "crossent",  # ids that do not change from run to run
-}
-
-
-def use_style() -> None:
-    """Draw matplotlib figures as the book does: SVG, one palette, the same bytes at every run.
-
-    Call it once, before the first plot. Outside of a notebook it sets the style alone.
-
-    Examples
-    --------
-    >>> import matplotlib.pyplot as plt
-    >>> use_style()
-    >>> plt.rcParams["font.size"]
-    12.0
-    """
-    matplotlib.style.use(_STYLE)
-    if get_ipython() is not None:
-        set_matplotlib_formats("svg", metadata={"Date": None})  # type: ignore[no-untyped-call]
-
-
-class VegaLite:
-    """A Vega-Lite figure whose sliders work in a static page, without a kernel.
-
-    What it displays is the specification itself, which the book's site and JupyterLab draw.
-    Whatever draws neither shows the description.
-
-    Parameters
-    ----------
-    spec : dict
-        A Vega-Lite v5 specification. Its ``description`` says what the figure shows, for those
-        who cannot see it.
-
-    Raises
-    ------
-    ValueError
-        If the specification has no description.
-    """
-
-    MIME_TYPE = "application/vnd.vegalite.v5+json"
-
-    def __init__(self, spec: dict[str, Any]) -> None:
-        if not spec.get("description"):
-            message = "spec has no 'description': say there what the figure shows"
-            raise ValueError(message)
-        schema = "https://vega.github.io/schema/vega-lite/v5.json"
-        self.spec = {"$schema": schema, "width": "container", **spec}
-
-    def __repr__(self) -> str:
-        return str(self.spec["description"])
-
-    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
-        return {self.MIME_TYPE: self.spec, "text/plain": repr(self)}
+from crossent.figures.style import GRAY, PALETTE
+from crossent.figures.vega import VegaLite, calculate, slider
+from crossent.information import entropy
 
 
 def entropy_bars(weights: tuple[int, int, int, int]) -> VegaLite:
@@ -134,20 +50,20 @@ def entropy_bars(weights: tuple[int, int, int, int]) -> VegaLite:
                 "text": {"fontSize": 13},
             },
             "params": [
-                _slider(f"weight_{outcome}", f"Weight of {outcome}", weight, 16)
+                slider(f"weight_{outcome}", f"Weight of {outcome}", weight, 16)
                 for outcome, weight in zip(outcomes, weights, strict=True)
             ],
             "data": {"values": [{"row": row, "outcome": o} for row, o in enumerate(outcomes)]},
             "transform": [
-                _calculate("weight", weight_of_row),
+                calculate("weight", weight_of_row),
                 {"joinaggregate": [{"op": "sum", "field": "weight", "as": "total"}]},
-                _calculate("p", "datum.weight / max(datum.total, 1)"),
-                _calculate("surprise", "-log(datum.p) / LN2"),
-                _calculate("share", "datum.p > 0 ? datum.p * datum.surprise : 0"),
+                calculate("p", "datum.weight / max(datum.total, 1)"),
+                calculate("surprise", "-log(datum.p) / LN2"),
+                calculate("share", "datum.p > 0 ? datum.p * datum.surprise : 0"),
                 {"joinaggregate": [{"op": "sum", "field": "share", "as": "entropy"}]},
                 {"window": [{"op": "sum", "field": "p", "as": "right"}]},
-                _calculate("left", "datum.right - datum.p"),
-                _calculate("middle", "datum.right - datum.p / 2"),
+                calculate("left", "datum.right - datum.p"),
+                calculate("middle", "datum.right - datum.p / 2"),
             ],
             "encoding": {
                 "x": {"type": "quantitative", "axis": x, "scale": {"domain": [0, 1]}},
@@ -161,15 +77,6 @@ def entropy_bars(weights: tuple[int, int, int, int]) -> VegaLite:
 # The bars take the values 0 to 6 of the vertical axis, the lines of the table those above.
 _TOP = 10
 _LINE = 0.65
-
-
-def _slider(name: str, label: str, value: float, stop: float, step: float = 1) -> dict[str, Any]:
-    bind = {"input": "range", "min": 0, "max": stop, "step": step, "name": label}
-    return {"name": name, "value": value, "bind": bind}
-
-
-def _calculate(name: str, expression: str) -> dict[str, Any]:
-    return {"calculate": expression, "as": name}
 
 
 def _bars(outcomes: str) -> list[dict[str, Any]]:
@@ -196,7 +103,7 @@ def _bars(outcomes: str) -> list[dict[str, Any]]:
         },
         {
             "transform": [{"filter": "datum.row == 0 && datum.total > 0"}],
-            "mark": {"type": "rule", "strokeDash": [6, 4], "strokeWidth": 2, "color": _GRAY},
+            "mark": {"type": "rule", "strokeDash": [6, 4], "strokeWidth": 2, "color": GRAY},
             "encoding": line,
         },
     ]
@@ -206,9 +113,9 @@ def _table() -> list[dict[str, Any]]:
     """Write a line of numbers for each outcome, and their sum."""
 
     def text(x: float, line: str, content: str, only: str, **mark: object) -> dict[str, Any]:
-        height = _calculate("height", f"{_TOP} - {_LINE} * ({line} + 0.5)")
+        height = calculate("height", f"{_TOP} - {_LINE} * ({line} + 0.5)")
         return {
-            "transform": [{"filter": only}, height, _calculate("text", content)],
+            "transform": [{"filter": only}, height, calculate("text", content)],
             "mark": {"type": "text", "align": "right", "baseline": "middle", **mark},
             "encoding": {"x": {"datum": x}, "y": {"field": "height"}, "text": {"field": "text"}},
         }
