@@ -19,17 +19,16 @@ WORK = np.float64
 
 TILE = 1 << 15  # elements of a tile: 256 KiB in float64, which fits a second-level cache
 MODERATE = 300.0  # e^±300 and sums and ratios of such numbers neither overflow nor underflow
-
-
 DEPTH = 25  # levels of the continued fraction in `_divergence`: full precision for |u| < 3/4
 
 
 class Parts(NamedTuple):
-    """One class y of each row against all the others."""
+    """One class y of each row against all the others, each in the row's unit."""
 
     loss: Array  # −log p_y
     miss: Array  # 1 − p_y, the sum of the other probabilities
     p: Array  # the probabilities of all classes
+    unit: Array  # 1, or what keeps results from being subnormal before they are weighted
 
 
 def tiles(rows: int, columns: int) -> Iterator[slice]:
@@ -44,7 +43,7 @@ def leave_one_out(z: Array, y: NDArray[np.intp]) -> Parts:
     moderate = (z.max(axis=1) <= MODERATE) & (z.min(axis=1) >= -MODERATE)
     if moderate.all():
         return _direct(z, y)
-    parts = Parts(np.empty(len(z)), np.empty(len(z)), np.empty_like(z))
+    parts = Parts(np.empty(len(z)), np.empty(len(z)), np.empty_like(z), np.empty(len(z)))
     for rows, method in ((moderate, _direct), (~moderate, _shifted)):
         for part, done in zip(parts, method(z[rows], y[rows]), strict=True):
             part[rows] = done
@@ -61,7 +60,7 @@ def _direct(z: Array, y: NDArray[np.intp]) -> Parts:
     total = others + one
     p /= total[:, None]
     p[own] = one / total
-    return Parts(np.log1p(others / one), others / total, p)
+    return Parts(np.log1p(others / one), others / total, p, np.ones(len(z)))
 
 
 def _shifted(z: Array, y: NDArray[np.intp]) -> Parts:
@@ -77,19 +76,18 @@ def _shifted(z: Array, y: NDArray[np.intp]) -> Parts:
     p[z == shift] = 1.0
     others = row_sums(p)
 
-    # One side is scaled by e^−|margin|, the other by 1. The square root of that factor is applied
-    # twice, because the factor alone may be subnormal where its product with `others` is not.
+    # The smaller side is scaled by e^−|margin|, the other by 1.
     margin, rounding = _difference(z_y, top)
     ahead = margin > 0.0
-    root = np.exp(-np.abs(margin) / 2.0)
-    repaired = root * np.where(ahead, 1.0 - rounding, 1.0 + rounding)
-    small = repaired * root
+    lift = _lift(margin)
+    unit = np.exp(-lift)
+    small = np.exp(lift - np.abs(margin)) * np.where(ahead, 1.0 - rounding, 1.0 + rounding)
     one = np.where(ahead, 1.0, small)
-    odds = np.where(ahead, repaired * others * root, others)
+    odds = np.where(ahead, others * small, others)
     total = odds + one
     loss = np.where(ahead, np.log1p(odds), np.log(total) - margin)
     p *= (np.where(ahead, small, 1.0) / total)[:, None]
-    p[own] = one / total
+    p[own] = one / (total * unit)
     miss = odds / total
 
     # Two logits at +∞ leave their own probabilities without a limit; the others still vanish.
@@ -97,7 +95,15 @@ def _shifted(z: Array, y: NDArray[np.intp]) -> Parts:
     infinite[own] = z_y == np.inf
     tied = (infinite.sum(axis=1) > 1) & ~np.isnan(others + z_y)
     p[tied] = np.where(infinite[tied], np.nan, 0.0)
-    return Parts(loss, miss, p)
+    return Parts(loss, miss, p, unit)
+
+
+def _lift(margin: Array) -> Array:
+    """Return k such that a result near e^−margin, which may be subnormal, is kept in units of e^−k.
+
+    Margins outside of the range need no unit: e^−600 is normal and e^−900 vanishes with any weight.
+    """
+    return np.where((margin > 600.0) & (margin < 900.0), 64.0, 0.0)
 
 
 def row_sums(x: Array) -> Array:
@@ -123,8 +129,9 @@ def _difference(a: Array, b: Array) -> tuple[Array, Array]:
     return s, np.where(np.isfinite(error), error, 0.0)
 
 
-LossAndSlope = tuple[Array, Array | None]  # of each row; the slope only where it is asked for
-RowsKernel = Callable[[Array, slice, bool], LossAndSlope]  # a tile, its place, and whether it is
+# Of each row: the loss, the gradient (None unless it is wanted, at most), and the unit of both.
+LossAndSlope = tuple[Array, Array | None, Array | float]
+RowsKernel = Callable[[Array, slice, bool], LossAndSlope]  # a tile, its place, gradient wanted
 
 
 def map_rows(
@@ -148,10 +155,10 @@ def map_loss(
     losses = np.empty(len(rows))
     slopes = None if scale is None else np.empty(rows.shape, rows.dtype)
     for tile in tiles(*rows.shape):
-        loss, slope = kernel(rows[tile].astype(WORK), tile, scale is not None)
-        losses[tile] = weighted(weight[tile], loss)
+        loss, slope, unit = kernel(rows[tile].astype(WORK), tile, scale is not None)
+        losses[tile] = weighted(weight[tile] * unit, loss)
         if slopes is not None and slope is not None and scale is not None:
-            slopes[tile] = weighted(scale[tile, None], slope)
+            slopes[tile] = weighted((scale[tile] * unit)[:, None], slope)
     return losses, slopes
 
 
@@ -167,28 +174,35 @@ def total(x: Array) -> float:
 
 def softmax(z: Array) -> Array:
     """Return the probabilities of each row."""
-    return leave_one_out(z, z.argmax(axis=1)).p
-
-
-def surprise(z: Array, best: NDArray[np.intp], parts: Parts) -> Array:
-    """Return −log p of each class, a sum of two terms ≥ 0, from the parts of the best class."""
-    top = z[np.arange(len(z)), best][:, None]
-    gap = np.where(z == top, 0.0, top - z)
-    # An infinite gap needs no second term, which has no limit where two logits are +∞.
-    return np.where(gap == np.inf, np.inf, gap + parts.loss[:, None])
+    parts = leave_one_out(z, z.argmax(axis=1))
+    return parts.p * parts.unit[:, None]
 
 
 def log_softmax(z: Array) -> Array:
     """Return the logarithms of the probabilities of each row."""
     best = z.argmax(axis=1)
-    return 0.0 - surprise(z, best, leave_one_out(z, best))
+    parts = leave_one_out(z, best)
+    return 0.0 - _surprise(_gap(z, best), parts.loss * parts.unit)
+
+
+def _gap(z: Array, best: NDArray[np.intp]) -> Array:
+    """Return how far each logit is below the best."""
+    top = z[np.arange(len(z)), best][:, None]
+    return np.where(z == top, 0.0, top - z)
+
+
+def _surprise(gap: Array, least: Array) -> Array:
+    """Return −log p of each class, a sum of two terms ≥ 0, from that of the best class."""
+    # An infinite gap needs no second term, which has no limit where two logits are +∞.
+    return np.where(gap == np.inf, np.inf, gap + least[:, None])
 
 
 def logsumexp(z: Array) -> Array:
     """Return the logarithm of the sum of the exponentials of each row."""
     best = z.argmax(axis=1)
     top: Array = z[np.arange(len(z)), best]
-    return np.where(np.isinf(top), top, top + leave_one_out(z, best).loss)
+    parts = leave_one_out(z, best)
+    return np.where(np.isinf(top), top, top + parts.loss * parts.unit)
 
 
 def sigmoid(z: Array) -> Array:
@@ -208,18 +222,19 @@ def label_logits(z: Array, y: NDArray[np.intp], gradient: bool) -> LossAndSlope:
     parts = leave_one_out(z, y)
     if gradient:
         parts.p[np.arange(len(z)), y] = -parts.miss
-    return parts.loss, parts.p
+    return parts.loss, parts.p, parts.unit
 
 
 def target_logits(z: Array, share: Array, gradient: bool) -> LossAndSlope:
     """Σ_k s_k (−log p_k), for the shares s_k of the target."""
     best = z.argmax(axis=1)
     parts = leave_one_out(z, best)
-    loss = row_sums(weighted(share, surprise(z, best, parts)))
+    gap = _gap(z, best) / parts.unit[:, None]
+    loss = row_sums(weighted(share, _surprise(gap, parts.loss)))
     if not gradient:
-        return loss, None
+        return loss, None, parts.unit
     # p_j Σ_k s_k − s_j, written without the difference of what is nearly equal for s one-hot.
-    miss = 1.0 - parts.p
+    miss = 1.0 / parts.unit[:, None] - parts.p
     miss[np.arange(len(z)), best] = parts.miss
     most = np.arange(len(z)), share.argmax(axis=1)
     others = share.copy()
@@ -227,7 +242,7 @@ def target_logits(z: Array, share: Array, gradient: bool) -> LossAndSlope:
     rest = row_sums(others)
     others = (rest + share[most])[:, None] - share
     others[most] = rest
-    return loss, parts.p * others - share * miss
+    return loss, parts.p * others - share * miss, parts.unit
 
 
 def label_probs(p: Array, y: NDArray[np.intp], gradient: bool) -> LossAndSlope:
@@ -237,45 +252,48 @@ def label_probs(p: Array, y: NDArray[np.intp], gradient: bool) -> LossAndSlope:
     if gradient:
         slope = np.zeros_like(p)
         slope[own] = -1.0 / p[own]
-    return 0.0 - np.log(p[own]), slope
+    return 0.0 - np.log(p[own]), slope, 1.0
 
 
 def target_probs(p: Array, share: Array, gradient: bool) -> LossAndSlope:
     """Σ_k s_k (−log p_k), for the shares s_k of the target."""
     loss = row_sums(weighted(share, 0.0 - np.log(p)))
-    return loss, -weighted(share, 1.0 / p) if gradient else None
+    return loss, -weighted(share, 1.0 / p) if gradient else None, 1.0
 
 
 def binary_logits(
-    z: Array, positive: Array, negative: Array, gradient: bool, *, gamma: float
+    z: Array, positive: Array, negative: Array, _gradient: bool, *, gamma: float
 ) -> LossAndSlope:
     """Σ of the two shares of the target times σ(∓z)^γ log(1 + e^∓z)."""
-    small = np.exp(-np.abs(z))
-    log = np.log1p(small)
+    lift = _lift(np.abs(z))
+    unit = np.exp(-lift)
+    small = np.exp(lift - np.abs(z))
     loss = np.zeros_like(z)
     slope = np.zeros_like(z)
     for share, x in ((positive, -z), (negative, z)):
-        softplus = np.maximum(x, 0.0) + log
-        focus = _sigmoid_power(x, log, gamma) if gamma else 1.0
-        loss += weighted(share, focus * softplus)
-        if gradient:
-            sigmoid = np.where(x < 0.0, small, 1.0) / (1.0 + small)
-            if gamma:
-                rest = np.where(x < 0.0, 1.0, small) / (1.0 + small)
-                sigmoid = focus * (sigmoid + gamma * weighted(rest, softplus))
-            slope = weighted(share, sigmoid) - slope
-    return loss[:, 0], slope
+        softplus = np.maximum(x, 0.0) / unit + np.log1p(small)
+        near = np.where(x < 0.0, small, 1.0 / unit)
+        if gamma:
+            focus = _sigmoid_power(x, small, gamma)
+            far = np.where(x < 0.0, 1.0, small * unit)
+            near = focus * (near + gamma * weighted(far, softplus))
+            softplus *= focus
+        loss += weighted(share, softplus)
+        slope = weighted(share, near / (1.0 + small)) - slope
+    return loss[:, 0], slope, unit[:, 0]
 
 
-def _sigmoid_power(x: Array, log: Array, gamma: float) -> Array:
-    """Return σ(x)^γ, given log(1 + e^−|x|), with the rounding of γ·x repaired."""
+def _sigmoid_power(x: Array, small: Array, gamma: float) -> Array:
+    """Return σ(x)^γ = e^(γ min(x, 0)) (1 + e^−|x|)^−γ, with γx and the sum repaired."""
     x = np.clip(x, -1e100, 0.0)
     exponent = gamma * x
     # Dekker's product: the error of a product is exact in halves of 26 bits.
     g, y = _head(np.float64(gamma)), _head(x)
     g_tail, y_tail = gamma - g, x - y
     error = ((g * y - exponent) + g * y_tail + g_tail * y) + g_tail * y_tail
-    power: Array = np.exp(exponent) * np.exp(error - gamma * log)
+    base = 1.0 + small
+    error -= gamma * (small - (base - 1.0)) / base
+    power: Array = np.exp(exponent) * np.power(base, -gamma) * (1.0 + error)
     return power
 
 
@@ -289,10 +307,12 @@ def binary_probs(p: Array, positive: Array, negative: Array, gradient: bool) -> 
     """Σ of the two shares of the target times −log p and −log(1 − p)."""
     loss = weighted(positive, 0.0 - np.log(p)) + weighted(negative, 0.0 - np.log1p(-p))
     if not gradient:
-        return loss[:, 0], None
-    soft = (p - positive) / (p * (1.0 - p))
+        return loss[:, 0], None, 1.0
     hard = weighted(negative, 1.0 / (1.0 - p)) - weighted(positive, 1.0 / p)
-    return loss[:, 0], np.where((positive == 0.0) | (negative == 0.0), hard, soft)
+    # Near 1 the difference p − t is kept by the small complements.
+    difference = np.where(np.minimum(p, positive) > 0.5, negative - (1.0 - p), p - positive)
+    soft = difference / (p * (1.0 - p))
+    return loss[:, 0], np.where((positive == 0.0) | (negative == 0.0), hard, soft), 1.0
 
 
 def entropy_terms(p: Array) -> Array:
@@ -330,5 +350,7 @@ def _divergence(p: Array, q: Array, difference: Array) -> Array:
     for n in range(DEPTH, 1, -1):
         fraction = (2.0 * n - 1.0) - n * n * square / fraction
     near = difference * (u + (1.0 + u) * square / (fraction - square))
-    far = np.where(p == 0.0, 0.0, p * np.log(p / q)) - difference
+    ratio = p / q
+    log = np.where(ratio < np.inf, np.log(ratio), np.log(p) - np.log(q))
+    far = np.where(p == 0.0, 0.0, p * log) - difference
     return np.where(np.abs(u) < 0.75, near, far)
