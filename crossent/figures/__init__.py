@@ -3,8 +3,20 @@
 Needs the extra: ``pip install "crossent[book]"``.
 """
 
+from crossent.figures.binary import binary_loss, decision_threshold
+from crossent.figures.categorical import categorical_terms
 from crossent.figures.entropy import entropy_bars
+from crossent.figures.softmax import softmax_bars
 from crossent.figures.style import PALETTE, use_style
 from crossent.figures.vega import VegaLite
 
-__all__ = ["PALETTE", "VegaLite", "entropy_bars", "use_style"]
+__all__ = [
+    "PALETTE",
+    "VegaLite",
+    "binary_loss",
+    "categorical_terms",
+    "decision_threshold",
+    "entropy_bars",
+    "softmax_bars",
+    "use_style",
+]
