@@ -31,7 +31,8 @@ test: $(VENV)/.all $(SITE) ## check everything: lint, types, tests with doctests
 	$(BIN)/ruff format --quiet --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --quiet
-	$(BIN)/python -m pytest --quiet --nbval --nbval-current-env --nbval-cell-timeout=120 -n 2 --dist loadfile $(NOTEBOOKS)
+	$(BIN)/python -m pytest --quiet --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg \
+		--nbval-cell-timeout=120 -n 2 --dist loadfile $(NOTEBOOKS)
 
 lab: $(VENV)/.all ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab book
