@@ -58,6 +58,18 @@ def test_the_site_is_built() -> None:
     assert {"index.html", "search.html", "book/index.html", "book/api.html"} <= set(PAGES)
 
 
+@pytest.mark.skipif(not PAGES, reason="no site: run `make book`")
+def test_the_site_is_not_older_than_its_sources() -> None:
+    sources = [ROOT / "_config.yml", ROOT / "_toc.yml"]
+    for folder in ("book", "crossent"):
+        sources += [
+            path for path in (ROOT / folder).rglob("*.*") if "__pycache__" not in path.parts
+        ]
+    built = (SITE / "index.html").stat().st_mtime
+    newer = [path.name for path in sources if path.is_file() and path.stat().st_mtime > built]
+    assert newer == [], "run `make book`"
+
+
 # --- The files ---
 
 

