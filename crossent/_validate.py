@@ -4,6 +4,7 @@ Each function takes the name the caller knows the argument by, and returns the a
 the rest of the package works with.
 """
 
+import math
 import operator
 from typing import Any
 
@@ -21,63 +22,61 @@ def floating(name: str, value: ArrayLike) -> Floats:
     if array.dtype.kind in "iub":
         return array.astype(np.float64)
     if array.dtype not in (np.float16, np.float32, np.float64):
-        message = (
+        raise TypeError(
             f"{name} has dtype {array.dtype}: give real numbers, as float16, float32 or float64"
         )
-        raise TypeError(message)
     return array
 
 
 def _array(name: str, value: ArrayLike) -> NDArray[Any]:
     if isinstance(value, np.ma.MaskedArray):
-        message = (
+        raise TypeError(
             f"{name} is a masked array, and its mask would be lost: leave the masked elements out, "
             "or give them a sample_weight of 0"
         )
-        raise TypeError(message)
     try:
         return np.asarray(value)
     except ValueError as error:
-        message = f"{name} is not an array: give it rows of equal length ({error})"
-        raise ValueError(message) from error
+        raise ValueError(f"{name} is ragged: give it rows of equal length") from error
 
 
-def number(name: str, value: float, low: float = -np.inf, high: float = np.inf) -> float:
+def number(name: str, value: float, low: float, high: float, rule: str) -> float:
     """Return one finite real number from low to high."""
     array = np.asarray(value)
     if array.ndim or array.dtype.kind not in "iuf":
-        message = f"{name} is {value!r}: it must be one real number"
-        raise TypeError(message)
+        raise TypeError(f"{name} is {value!r}: it must be one real number")
     if not (low <= value <= high and np.isfinite(array)):
-        message = f"{name} is {value}: it must be finite and from {low} to {high}"
-        raise ValueError(message)
+        raise ValueError(f"{name} is {value}: it must be {rule}")
     return float(value)
+
+
+def fraction(name: str, value: float) -> float:
+    """Return a number from 0 to 1."""
+    return number(name, value, 0.0, 1.0, "from 0 to 1")
 
 
 def _integer(name: str, value: int) -> int:
     try:
         return operator.index(value)
     except TypeError as error:
-        message = f"{name} is {value!r}: it must be an integer"
-        raise TypeError(message) from error
+        raise TypeError(f"{name} is {value!r}: it must be an integer") from error
 
 
 def log_base(base: float | None) -> float:
     """Return the natural logarithm of the base, 1 for nats."""
-    if base is None:
-        return 1.0
-    checked = number("base", base)
-    if checked <= 0.0 or checked == 1.0:
-        message = f"base is {base}: it must be positive and not 1; None means nats, 2 means bits"
-        raise ValueError(message)
-    return float(np.log(checked))
+    rule = "positive and not 1; None means nats, 2 means bits"
+    log = 1.0 if base is None else math.log(number("base", base, 5e-324, np.inf, rule))
+    if log == 0.0:
+        raise ValueError(f"base is {base}: it must be {rule}")
+    return log
 
 
 def reduction(value: str) -> None:
     """Refuse an unknown reduction."""
     if value not in REDUCTIONS:
-        message = f"reduction is {value!r}: it must be one of {', '.join(map(repr, REDUCTIONS))}"
-        raise ValueError(message)
+        raise ValueError(
+            f"reduction is {value!r}: it must be one of {', '.join(map(repr, REDUCTIONS))}"
+        )
 
 
 def axes(name: str, array: Floats, axis: int | tuple[int, ...] | None) -> tuple[int, ...]:
@@ -86,26 +85,27 @@ def axes(name: str, array: Floats, axis: int | tuple[int, ...] | None) -> tuple[
         axis = tuple(range(array.ndim))
     found = tuple(_integer("axis", one) for one in (axis if isinstance(axis, tuple) else (axis,)))
     if not all(-array.ndim <= one < array.ndim for one in found):
-        message = (
+        raise ValueError(
             f"axis is {axis}, but {name} has shape {array.shape}: an axis is from {-array.ndim} "
             f"to {array.ndim - 1}"
             if array.ndim
             else f"{name} is a single number: it needs a class axis"
         )
-        raise ValueError(message)
     found = tuple(one % array.ndim for one in found)
     if len(set(found)) < len(found):
-        message = f"axis is {axis}, which names an axis of {name} twice: name each axis once"
-        raise ValueError(message)
+        raise ValueError(
+            f"axis is {axis}, which names an axis of {name} twice: name each axis once"
+        )
     if 0 in (array.shape[one] for one in found):
-        message = f"{name} has shape {array.shape}, empty along axis {axis}: it needs a class"
-        raise ValueError(message)
+        raise ValueError(
+            f"{name} has shape {array.shape}, empty along axis {axis}: it needs a class"
+        )
     return found
 
 
 def class_axis(name: str, array: Floats, axis: int) -> int:
     """Return the class axis, counted from 0."""
-    return axes(name, array, (axis,))[0]
+    return axes(name, array, _integer("axis", axis))[0]
 
 
 def same_classes(arrays: dict[str, Floats], axes: dict[str, int]) -> None:
@@ -118,8 +118,9 @@ def same_classes(arrays: dict[str, Floats], axes: dict[str, int]) -> None:
     except ValueError:
         pass
     shapes = " and ".join(f"{name} has shape {array.shape}" for name, array in arrays.items())
-    message = f"{shapes}: they need the same classes, and other axes that are equal or broadcast"
-    raise ValueError(message)
+    raise ValueError(
+        f"{shapes}: they need the same classes, and other axes that are equal or broadcast"
+    )
 
 
 def probabilities(name: str, array: Floats, remedy: str = "") -> None:
@@ -141,11 +142,10 @@ def distribution(name: str, array: Floats, axis: int, remedy: str = "") -> None:
     if wrong.any():
         index = _first(wrong)
         place = _element(name, (*index[:axis], ":", *index[axis + 1 :]))
-        message = (
+        raise ValueError(
             f"{place} sums to {sums[index]:.9g}, not 1 (within {tolerance:.1g} for {array.dtype}): "
             f"divide counts or weights by their sum{remedy}"
         )
-        raise ValueError(message)
 
 
 def scores(name: str, value: ArrayLike, axis: int) -> tuple[Floats, int]:
@@ -154,11 +154,10 @@ def scores(name: str, value: ArrayLike, axis: int) -> tuple[Floats, int]:
     position = class_axis(name, array, axis)
     if array.shape[position] == 1:
         binary = "binary_cross_entropy" + "_with_logits" * (name == "logits")
-        message = (
+        raise ValueError(
             f"{name} has shape {array.shape}, a single class along axis {axis}, for which the loss "
             f"is always 0: for two classes from one output use {binary}({name}.squeeze({axis}), …)"
         )
-        raise ValueError(message)
     return array, position
 
 
@@ -175,16 +174,15 @@ def labels(
         elif found.shape == (*batch, 1):
             remedy = "drop the trailing axis with labels.squeeze(-1)"
         elif others:
-            remedy = f"if the classes are along axis {others[0]}, pass axis={others[0]}"
+            remedy = f"labels needs shape {batch}; the shape it has would fit axis={others[0]}"
         else:
-            remedy = f"with axis={axis}, labels needs shape {batch}"
+            remedy = f"labels needs shape {batch}"
         raise _mismatch("labels", found, name, array, remedy)
     if found.dtype.kind not in "iu":
-        message = (
+        raise TypeError(
             f"labels has dtype {found.dtype}: class indices are integers; use labels.astype(int) "
             "if these are whole numbers"
         )
-        raise TypeError(message)
     counted = np.ones(batch, bool)
     if ignore_index is not None:
         counted = found != _integer("ignore_index", ignore_index)
@@ -192,11 +190,10 @@ def labels(
     wrong = counted & ((found < 0) | (found >= classes))
     if wrong.any():
         index = _first(wrong)
-        message = (
+        raise IndexError(
             f"{_element('labels', index)} is {found[index]}: the labels of {classes} classes are "
             f"0 to {classes - 1}; to leave out a label, name it as ignore_index"
         )
-        raise IndexError(message)
     return np.where(counted, found, 0).astype(np.intp).ravel(), counted.ravel()
 
 
@@ -209,7 +206,7 @@ def dense_targets(value: ArrayLike, name: str, array: Floats, axis: int) -> Floa
             "class indices go to the loss with 'sparse_'" if sparse else "give both the same shape"
         )
         raise _mismatch("targets", found, name, array, remedy)
-    distribution("targets", found, axis)
+    distribution("targets", found, axis, "; weights go to class_weight or sample_weight")
     return found
 
 
@@ -232,24 +229,27 @@ def class_weight(value: ArrayLike | None, array: Floats, axis: int) -> NDArray[n
     classes = array.shape[axis]
     if found.shape == (classes,):
         found = np.expand_dims(found, tuple(range(1, array.ndim - axis)))
-    full = weight("class_weight", found, array.shape, f"({classes},), one for each class, or one")
+    full = weight(
+        "class_weight", found, array.shape, f"shape ({classes},), one for each class, or one"
+    )
     return np.moveaxis(full, axis, -1).reshape(-1, classes)
 
 
 def weight(
-    name: str, value: ArrayLike | None, shape: tuple[int, ...], fits: str = "one"
+    name: str, value: ArrayLike | None, shape: tuple[int, ...], fits: str = "a shape"
 ) -> NDArray[np.float64]:
     """Return weights broadcast to ``shape``, ones for None."""
-    found = floating(name, 1.0 if value is None else value)
+    if value is None:
+        return np.ones(shape)
+    found = floating(name, value)
     valid = (found >= 0.0) & (found < np.inf)
     _refuse_first(name, found, ~valid, "weights are finite and not negative")
     try:
         return np.broadcast_to(found.astype(np.float64), shape)
     except ValueError as error:
-        message = (
-            f"{name} has shape {found.shape}: it needs shape {fits} that broadcasts to {shape}"
-        )
-        raise ValueError(message) from error
+        raise ValueError(
+            f"{name} has shape {found.shape}: it needs {fits} that broadcasts to {shape}"
+        ) from error
 
 
 def _mismatch(first: str, a: Floats, second: str, b: Floats, remedy: str) -> ValueError:
@@ -263,8 +263,7 @@ def _without(axis: int, shape: tuple[int, ...]) -> tuple[int, ...]:
 def _refuse_first(name: str, array: Floats, bad: NDArray[np.bool_], rule: str) -> None:
     if bad.any():
         index = _first(bad)
-        message = f"{_element(name, index)} is {array[index]}: {rule}"
-        raise ValueError(message)
+        raise ValueError(f"{_element(name, index)} is {array[index]}: {rule}")
 
 
 def _first(mask: NDArray[np.bool_]) -> tuple[int, ...]:

@@ -46,8 +46,8 @@ def logsumexp(
     the result is close to 0 it is ill-conditioned by nature: the last bit of the largest logit
     then matters more than all digits of the result. The losses do not go through this function.
 
-    The same as ``scipy.special.logsumexp`` and ``torch.logsumexp``, whose default is all axes and
-    no default at all.
+    The same as ``scipy.special.logsumexp``, whose default is all axes, and ``torch.logsumexp``,
+    which has no default.
 
     References
     ----------
@@ -89,10 +89,8 @@ def softmax(z: ArrayLike, *, axis: int = -1) -> NDArray[Any]:
 
     Raises
     ------
-    ValueError
-        If the axis does not exist or is empty.
-    TypeError
-        If ``z`` is not made of real numbers, or the axis is not an integer.
+    ValueError, TypeError
+        As ``logsumexp`` does.
 
     Notes
     -----
@@ -137,10 +135,8 @@ def log_softmax(z: ArrayLike, *, axis: int = -1) -> NDArray[Any]:
 
     Raises
     ------
-    ValueError
-        If the axis does not exist or is empty.
-    TypeError
-        If ``z`` is not made of real numbers, or the axis is not an integer.
+    ValueError, TypeError
+        As ``logsumexp`` does.
 
     Notes
     -----

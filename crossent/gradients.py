@@ -151,8 +151,7 @@ def check_grad(
     with np.errstate(all="ignore"):
         value, analytic = form.evaluate(gradient=True)
         if not (form.predictions.size and np.isfinite(value).all()):
-            message = f"the loss is {value}: there is nothing to compare with"
-            raise ValueError(message)
+            raise ValueError(f"the loss is {value}: there is nothing to compare with")
         numerical = form.restore(_derivative(form))
         error = np.abs(analytic - numerical)
     index = tuple(int(i) for i in np.unravel_index(np.argmax(error), np.shape(error)))
@@ -182,7 +181,7 @@ def _derivative(form: Form) -> NDArray[np.float64]:
 
 def _form_of(loss: Callable[..., Any]) -> Callable[..., Form]:
     if loss not in FORMS:
+        name = getattr(loss, "__name__", repr(loss))
         names = ", ".join(sorted(known.__name__ for known in FORMS))
-        message = f"{loss!r} has no gradient here; the losses that have one are {names}"
-        raise ValueError(message)
+        raise ValueError(f"{name} has no gradient here; the losses that have one are {names}")
     return FORMS[loss]

@@ -18,26 +18,25 @@ def entropy(p: ArrayLike, *, axis: int = -1, base: float | None = None) -> Any:
     Parameters
     ----------
     p : array_like
-        Probabilities that sum to 1 along ``axis``; for example of shape (N, C).
+        Probabilities that sum to 1 along ``axis``; for example (N, C).
     axis : int
         The axis of the outcomes.
-    base : float or None
-        Base of the logarithm: None for nats, 2 for bits, any other positive number but 1.
+    base : float, optional
+        Base of the logarithm, positive and not 1: 2 for bits. By default nats.
 
     Returns
     -------
-    numpy.ndarray or float
-        Entropies in nats, or in units of the base, in the dtype of ``p`` (float64 for integers)
-        and without ``axis``: for shape (N, C), (N,). A scalar for a single distribution.
+    float or numpy.ndarray
+        In nats, or in units of the base, in the dtype of ``p`` (float64 for integers), without
+        ``axis``: (N,).
 
     Raises
     ------
     ValueError
-        If a probability is outside [0, 1] or nan, if the probabilities do not sum to 1 (within
-        64·√C·ε for C outcomes, ε the spacing of 1 in the dtype, and 1 % at most), or if the axis
-        or base is not valid.
+        If probabilities are outside [0, 1], nan, or do not sum to 1 (within 64·√C·ε, ε the spacing
+        of 1 in their dtype, and 1 % at most), or the axis or base is not valid.
     TypeError
-        If ``p`` is not made of real numbers.
+        If an argument is not made of real numbers.
 
     Notes
     -----
@@ -65,31 +64,21 @@ def cross_entropy(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | N
 
     Parameters
     ----------
-    p : array_like
-        The true distribution: probabilities that sum to 1 along ``axis``.
-    q : array_like
-        The distribution that is believed, of a shape that broadcasts with that of ``p``; both have
-        the same number of outcomes.
-    axis : int
-        The axis of the outcomes.
-    base : float or None
-        Base of the logarithm: None for nats, 2 for bits, any other positive number but 1.
+    p, q : array_like
+        Distributions along ``axis``, p the true one. Their other axes are equal or broadcast.
+    axis, base
+        As in ``entropy``.
 
     Returns
     -------
-    numpy.ndarray or float
-        In nats, or in units of the base, without ``axis``, in the common dtype of ``p`` and ``q``
-        (float64 for integers). A scalar for a single pair. Infinite where q excludes an outcome
-        that p allows.
+    float or numpy.ndarray
+        As of ``entropy``, in the common dtype of ``p`` and ``q``; infinite where q excludes
+        an outcome that p allows.
 
     Raises
     ------
-    ValueError
-        If a probability is outside [0, 1] or nan, if the probabilities do not sum to 1 (within
-        64·√C·ε for C outcomes, ε the spacing of 1 in the dtype, and 1 % at most), if the shapes
-        do not match, or if the axis or base is not valid.
-    TypeError
-        If ``p`` or ``q`` is not made of real numbers.
+    ValueError, TypeError
+        As ``entropy`` does; ValueError also if the shapes do not match.
 
     Notes
     -----
@@ -117,43 +106,33 @@ def kl_divergence(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | N
 
     Parameters
     ----------
-    p : array_like
-        The true distribution: probabilities that sum to 1 along ``axis``.
-    q : array_like
-        The distribution that is believed, of a shape that broadcasts with that of ``p``; both have
-        the same number of outcomes.
-    axis : int
-        The axis of the outcomes.
-    base : float or None
-        Base of the logarithm: None for nats, 2 for bits, any other positive number but 1.
+    p, q : array_like
+        Distributions along ``axis``, p the true one. Their other axes are equal or broadcast.
+    axis, base
+        As in ``entropy``.
 
     Returns
     -------
-    numpy.ndarray or float
-        In nats, or in units of the base, without ``axis``, in the common dtype of ``p`` and ``q``
-        (float64 for integers). A scalar for a single pair. Infinite where q excludes an outcome
-        that p allows.
+    float or numpy.ndarray
+        As of ``entropy``, in the common dtype of ``p`` and ``q``; infinite where q excludes
+        an outcome that p allows.
 
     Raises
     ------
-    ValueError
-        If a probability is outside [0, 1] or nan, if the probabilities do not sum to 1 (within
-        64·√C·ε for C outcomes, ε the spacing of 1 in the dtype, and 1 % at most), if the shapes
-        do not match, or if the axis or base is not valid.
-    TypeError
-        If ``p`` or ``q`` is not made of real numbers.
+    ValueError, TypeError
+        As ``entropy`` does; ValueError also if the shapes do not match.
 
     Notes
     -----
-    Within 4 ulp (float16: 1 ulp) of the sum above, also where p and q are nearly equal. Where p
-    and q have the same sum, :math:`q_k - p_k` adds up to 0 and this is the textbook's
-    :math:`\sum_k p_k \log(p_k / q_k)`. Where rounding makes their sums differ by δ, the textbook's
-    sum is off by δ, which may be more than all of a small divergence and even make it negative;
-    the sum above is never negative, and 0 only for p = q.
+    Within 4 ulp (float16: 1 ulp) of this sum, also where p and q are nearly equal. Where p and q
+    have the same sum, :math:`q_k - p_k` adds up to 0 and this is the textbook's
+    :math:`\sum_k p_k \log(p_k / q_k)`. Where rounding makes their sums differ by δ, so do the two,
+    and δ may be more than all of a small divergence: the textbook's sum may then be negative. This
+    one is never negative, and 0 only for p = q.
 
-    The sum over ``scipy.special.kl_div``; ``scipy.stats.entropy(p, q)`` and
-    ``scipy.special.rel_entr`` are the textbook's form. ``torch.nn.functional.kl_div(input,
-    target)`` wants log q first, then p.
+    The sum over ``scipy.special.kl_div``. ``scipy.stats.entropy(p, q)``, which renormalises, and
+    ``scipy.special.rel_entr`` are the textbook's form; ``torch.nn.functional.kl_div`` wants log q
+    first, then p.
 
     References
     ----------
@@ -170,7 +149,7 @@ def kl_divergence(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | N
 
 
 def js_divergence(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | None = None) -> Any:
-    r"""Jensen-Shannon divergence: symmetric, and at most log 2.
+    r"""Jensen-Shannon divergence: symmetric, and at most log 2 (1 bit).
 
     .. math::
 
@@ -178,30 +157,20 @@ def js_divergence(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | N
 
     Parameters
     ----------
-    p : array_like
-        Probabilities that sum to 1 along ``axis``.
-    q : array_like
-        Probabilities of a shape that broadcasts with that of ``p``; both have the same number of
-        outcomes.
-    axis : int
-        The axis of the outcomes.
-    base : float or None
-        Base of the logarithm: None for nats, 2 for bits, any other positive number but 1.
+    p, q : array_like
+        Distributions along ``axis``. Their other axes are equal or broadcast.
+    axis, base
+        As in ``entropy``.
 
     Returns
     -------
-    numpy.ndarray or float
-        In nats (at most log 2), or in units of the base (at most 1 bit), without ``axis``, in the
-        common dtype of ``p`` and ``q`` (float64 for integers). A scalar for a single pair.
+    float or numpy.ndarray
+        As of ``entropy``, in the common dtype of ``p`` and ``q``.
 
     Raises
     ------
-    ValueError
-        If a probability is outside [0, 1] or nan, if the probabilities do not sum to 1 (within
-        64·√C·ε for C outcomes, ε the spacing of 1 in the dtype, and 1 % at most), if the shapes
-        do not match, or if the axis or base is not valid.
-    TypeError
-        If ``p`` or ``q`` is not made of real numbers.
+    ValueError, TypeError
+        As ``entropy`` does; ValueError also if the shapes do not match.
 
     Notes
     -----

@@ -265,10 +265,11 @@ def binary_focal_loss_with_logits(
     array([1.73286795e-01, 5.87156972e-06])
     """
     array, t = _validate.binary("logits", logits, targets)
-    kernel = partial(_kernels.binary_logits, gamma=_validate.number("gamma", gamma, 0.0))
+    gamma = _validate.number("gamma", gamma, 0.0, np.inf, "finite and not negative")
+    kernel = partial(_kernels.binary_logits, gamma=gamma)
     weights = (1.0, 1.0)
     if alpha is not None:
-        alpha = _validate.number("alpha", alpha, 0.0, 1.0)
+        alpha = _validate.fraction("alpha", alpha)
         weights = (alpha, 1.0 - alpha)
     return _binary(kernel, array, t, weights, sample_weight, 0.0, reduction)
 
@@ -582,7 +583,7 @@ def _categorical(
     weights = _validate.class_weight(options.class_weight, array, axis)
     sample = _validate.weight("sample_weight", options.sample_weight, rows.shape[:-1])
     sample = sample.reshape(-1) * counted
-    smoothing = _validate.number("label_smoothing", options.label_smoothing, 0.0, 1.0)
+    smoothing = _validate.fraction("label_smoothing", options.label_smoothing)
     _validate.reduction(options.reduction)
     if source is PROBS:
         _validate.distribution(source.name, array, axis, RAW)
@@ -623,7 +624,7 @@ def _binary(
     The loss of an element is its two class weights times its smoothed shares of the classes 1 and
     0, times the loss of each class.
     """
-    smoothing = _validate.number("label_smoothing", label_smoothing, 0.0, 1.0)
+    smoothing = _validate.fraction("label_smoothing", label_smoothing)
     sample = _validate.weight("sample_weight", sample_weight, array.shape).reshape(-1)
     _validate.reduction(reduction)
     t = targets.reshape(-1, 1)
