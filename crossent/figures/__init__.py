@@ -9,6 +9,7 @@ from crossent.figures.entropy import entropy_bars
 from crossent.figures.softmax import softmax_bars
 from crossent.figures.style import PALETTE, use_style
 from crossent.figures.vega import VegaLite
+from crossent.figures.weights import weighted_means
 
 __all__ = [
     "PALETTE",
@@ -19,4 +20,5 @@ __all__ = [
     "entropy_bars",
     "softmax_bars",
     "use_style",
+    "weighted_means",
 ]
