@@ -22,7 +22,7 @@ def value_and_grad(loss: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
     -------
     callable
         Takes the arguments of the loss and returns the loss and its gradient. The gradient is as
-        `grad` describes it.
+        ``grad`` describes it.
 
     Raises
     ------
@@ -146,12 +146,15 @@ def check_grad(
     >>> check.error < 1e-10
     True
     """
-    form = _form_of(loss)(predictions, targets, **options)
-    form = replace(form, predictions=form.predictions.astype(np.float64))
+    build = _form_of(loss)
     with np.errstate(all="ignore"):
+        form = build(predictions, targets, **options)
+        if form.predictions.size == 0:
+            raise ValueError("there are no predictions, so there is nothing to compare")
+        form = replace(form, predictions=form.predictions.astype(np.float64))
         value, analytic = form.evaluate(gradient=True)
-        if not (form.predictions.size and np.isfinite(value).all()):
-            raise ValueError(f"the loss is {value}: there is nothing to compare with")
+        if not np.isfinite(value).all():
+            raise ValueError(f"the loss is {value}, so it has no derivative to compare with")
         numerical = form.restore(_derivative(form))
         error = np.abs(analytic - numerical)
     index = tuple(int(i) for i in np.unravel_index(np.argmax(error), np.shape(error)))

@@ -41,7 +41,7 @@ def entropy(p: ArrayLike, *, axis: int = -1, base: float | None = None) -> Any:
     Notes
     -----
     Within 4 ulp (float16: 1 ulp). An outcome of probability 0 adds nothing. Nothing is
-    renormalised: ``scipy.stats.entropy`` divides by the sum.
+    renormalized: ``scipy.stats.entropy`` divides by the sum.
 
     References
     ----------
@@ -130,7 +130,7 @@ def kl_divergence(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | N
     and δ may be more than all of a small divergence: the textbook's sum may then be negative. This
     one is never negative, and 0 only for p = q.
 
-    The sum over ``scipy.special.kl_div``. ``scipy.stats.entropy(p, q)``, which renormalises, and
+    The sum over ``scipy.special.kl_div``. ``scipy.stats.entropy(p, q)``, which renormalizes, and
     ``scipy.special.rel_entr`` are the textbook's form; ``torch.nn.functional.kl_div`` wants log q
     first, then p.
 
@@ -175,7 +175,7 @@ def js_divergence(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | N
     Notes
     -----
     Within 4 ulp (float16: 1 ulp), also where p and q are nearly equal. The square of
-    ``scipy.spatial.distance.jensenshannon``, which is the distance and renormalises its input.
+    ``scipy.spatial.distance.jensenshannon``, which is the distance and renormalizes its input.
 
     References
     ----------

@@ -1,0 +1,813 @@
+"""Malformed calls: the exact exception, and a message that names the argument and the remedy."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import crossent
+from crossent import _kernels
+
+api: Any = crossent  # these calls are wrong on purpose, also in type
+binary_probs = api.binary_cross_entropy
+binary_logits = api.binary_cross_entropy_with_logits
+focal = api.binary_focal_loss_with_logits
+dense_probs = api.categorical_cross_entropy
+dense_logits = api.categorical_cross_entropy_with_logits
+sparse_probs = api.sparse_categorical_cross_entropy
+sparse_logits = api.sparse_categorical_cross_entropy_with_logits
+
+Z = np.zeros((4, 3))
+PROBS = np.full((4, 3), 1 / 3)
+LABELS = np.array([0, 1, 2, 0])
+ONE_HOT = np.eye(3)[LABELS]
+ZEROS = np.zeros(4)
+SUPPORTED = (
+    "binary_cross_entropy, binary_cross_entropy_with_logits, binary_focal_loss_with_logits, "
+    "categorical_cross_entropy, categorical_cross_entropy_with_logits, "
+    "sparse_categorical_cross_entropy, sparse_categorical_cross_entropy_with_logits"
+)
+
+MALFORMED: list[tuple[Callable[[], Any], type[Exception], str]] = [
+    (
+        lambda: api.entropy([0.5, 0.6]),
+        ValueError,
+        (
+            "p[:] sums to 1.1, not 1 (within 2e-14 for float64): divide counts or weights by "
+            "their sum"
+        ),
+    ),
+    (
+        lambda: api.entropy([[0.5, 0.5], [0.5, 0.4]]),
+        ValueError,
+        (
+            "p[1, :] sums to 0.9, not 1 (within 2e-14 for float64): divide counts or weights by "
+            "their sum"
+        ),
+    ),
+    (lambda: api.entropy([1.5, -0.5]), ValueError, "p[0] is 1.5: probabilities lie in [0, 1]"),
+    (lambda: api.entropy([np.nan, 1.0]), ValueError, "p[0] is nan: probabilities lie in [0, 1]"),
+    (lambda: api.entropy(0.5), ValueError, "p is a single number: it needs a class axis"),
+    (
+        lambda: api.entropy([0.5, 0.5], axis=1),
+        ValueError,
+        "axis is 1, but p has shape (2,): an axis is from -1 to 0",
+    ),
+    (
+        lambda: api.entropy([0.5, 0.5], axis=-2),
+        ValueError,
+        "axis is -2, but p has shape (2,): an axis is from -1 to 0",
+    ),
+    (lambda: api.entropy([0.5, 0.5], axis=0.0), TypeError, "axis is 0.0: it must be an integer"),
+    (lambda: api.entropy([0.5, 0.5], axis=None), TypeError, "axis is None: it must be an integer"),
+    (
+        lambda: api.entropy(np.zeros((2, 0))),
+        ValueError,
+        "p has shape (2, 0), empty along axis -1: it needs a class",
+    ),
+    (
+        lambda: api.entropy([0.5, 0.5], base=1),
+        ValueError,
+        "base is 1: it must be positive and not 1; None means nats, 2 means bits",
+    ),
+    (
+        lambda: api.entropy([0.5, 0.5], base=0),
+        ValueError,
+        "base is 0: it must be positive and not 1; None means nats, 2 means bits",
+    ),
+    (
+        lambda: api.entropy([0.5, 0.5], base=-2),
+        ValueError,
+        "base is -2: it must be positive and not 1; None means nats, 2 means bits",
+    ),
+    (
+        lambda: api.entropy([0.5, 0.5], base=np.nan),
+        ValueError,
+        "base is nan: it must be positive and not 1; None means nats, 2 means bits",
+    ),
+    (
+        lambda: api.entropy([0.5, 0.5], base="2"),
+        TypeError,
+        "base is '2': it must be one real number",
+    ),
+    (
+        lambda: api.entropy([0.5, 0.5], base=[2.0]),
+        TypeError,
+        "base is [2.0]: it must be one real number",
+    ),
+    (
+        lambda: api.entropy([0.5 + 0j, 0.5]),
+        TypeError,
+        "p has dtype complex128: give real numbers, as float16, float32 or float64",
+    ),
+    (
+        lambda: api.entropy(["a", "b"]),
+        TypeError,
+        "p has dtype <U1: give real numbers, as float16, float32 or float64",
+    ),
+    (
+        lambda: api.entropy([None, 1.0]),
+        TypeError,
+        "p has dtype object: give real numbers, as float16, float32 or float64",
+    ),
+    (
+        lambda: api.entropy([[0.5, 0.5], [1.0]]),
+        ValueError,
+        "p is ragged: give it rows of equal length",
+    ),
+    (
+        lambda: api.entropy(np.ma.masked_array([0.5, 0.5], [False, True])),
+        TypeError,
+        (
+            "p is a masked array, and its mask would be lost: leave the masked elements out, or "
+            "give them a sample_weight of 0"
+        ),
+    ),
+    (
+        lambda: api.entropy(np.array([0.5, 0.52], np.float16)),
+        ValueError,
+        (
+            "p[:] sums to 1.02001953, not 1 (within 0.01 for float16): divide counts or weights "
+            "by their sum"
+        ),
+    ),
+    (
+        lambda: api.cross_entropy([0.5, 0.5], [0.2, 0.3, 0.5]),
+        ValueError,
+        (
+            "p has shape (2,) and q has shape (3,): they need the same classes, and other axes "
+            "that are equal or broadcast"
+        ),
+    ),
+    (
+        lambda: api.cross_entropy(np.full((2, 2), 0.5), np.full((3, 2), 0.5)),
+        ValueError,
+        (
+            "p has shape (2, 2) and q has shape (3, 2): they need the same classes, and other "
+            "axes that are equal or broadcast"
+        ),
+    ),
+    (
+        lambda: api.cross_entropy(np.full((2, 2), 0.5), [0.5, 0.5], axis=0),
+        ValueError,
+        (
+            "p has shape (2, 2) and q has shape (2,): they need the same classes, and other axes "
+            "that are equal or broadcast"
+        ),
+    ),
+    (
+        lambda: api.cross_entropy([0.5, 0.5], [0.5, 0.6]),
+        ValueError,
+        (
+            "q[:] sums to 1.1, not 1 (within 2e-14 for float64): divide counts or weights by "
+            "their sum"
+        ),
+    ),
+    (
+        lambda: api.kl_divergence([0.5, 0.5], [2, -1]),
+        ValueError,
+        "q[0] is 2.0: probabilities lie in [0, 1]",
+    ),
+    (
+        lambda: api.js_divergence([1], [0.5, 0.5]),
+        ValueError,
+        (
+            "p has shape (1,) and q has shape (2,): they need the same classes, and other axes "
+            "that are equal or broadcast"
+        ),
+    ),
+    (
+        lambda: api.logsumexp(Z, axis=2),
+        ValueError,
+        "axis is 2, but z has shape (4, 3): an axis is from -2 to 1",
+    ),
+    (
+        lambda: api.logsumexp(Z, axis=(0, -2)),
+        ValueError,
+        "axis is (0, -2), which names an axis of z twice: name each axis once",
+    ),
+    (
+        lambda: api.logsumexp(Z, axis=(0, 2)),
+        ValueError,
+        "axis is (0, 2), but z has shape (4, 3): an axis is from -2 to 1",
+    ),
+    (lambda: api.logsumexp(Z, axis=1.5), TypeError, "axis is 1.5: it must be an integer"),
+    (
+        lambda: api.logsumexp(np.zeros((0, 3)), axis=0),
+        ValueError,
+        "z has shape (0, 3), empty along axis 0: it needs a class",
+    ),
+    (lambda: api.logsumexp(1.0), ValueError, "z is a single number: it needs a class axis"),
+    (lambda: api.softmax(3.0), ValueError, "z is a single number: it needs a class axis"),
+    (
+        lambda: api.softmax(Z, axis=2),
+        ValueError,
+        "axis is 2, but z has shape (4, 3): an axis is from -2 to 1",
+    ),
+    (lambda: api.softmax(Z, axis=None), TypeError, "axis is None: it must be an integer"),
+    (
+        lambda: api.softmax(np.zeros((3, 0))),
+        ValueError,
+        "z has shape (3, 0), empty along axis -1: it needs a class",
+    ),
+    (lambda: api.log_softmax(Z, axis="1"), TypeError, "axis is '1': it must be an integer"),
+    (
+        lambda: api.sigmoid(1j),
+        TypeError,
+        "z has dtype complex128: give real numbers, as float16, float32 or float64",
+    ),
+    (
+        lambda: api.log_sigmoid("0"),
+        TypeError,
+        "z has dtype <U1: give real numbers, as float16, float32 or float64",
+    ),
+    (
+        lambda: api.sigmoid(np.array(["2020-01-01"], "M8[D]")),
+        TypeError,
+        "z has dtype datetime64[D]: give real numbers, as float16, float32 or float64",
+    ),
+    (
+        lambda: api.perplexity(Z, [0, 1, 2, 3]),
+        IndexError,
+        (
+            "labels[3] is 3: the labels of 3 classes are 0 to 2; to leave out a label, name it as"
+            " ignore_index"
+        ),
+    ),
+    (
+        lambda: api.perplexity(Z, [0.0, 1.0, 2.0, 0.0]),
+        TypeError,
+        (
+            "labels has dtype float64: class indices are integers; use labels.astype(int) if "
+            "these are whole numbers"
+        ),
+    ),
+    (
+        lambda: sparse_logits(Z, [0, 1, 3, 0]),
+        IndexError,
+        (
+            "labels[2] is 3: the labels of 3 classes are 0 to 2; to leave out a label, name it as"
+            " ignore_index"
+        ),
+    ),
+    (
+        lambda: sparse_logits(Z, [0, -1, 2, 0]),
+        IndexError,
+        (
+            "labels[1] is -1: the labels of 3 classes are 0 to 2; to leave out a label, name it "
+            "as ignore_index"
+        ),
+    ),
+    (
+        lambda: sparse_logits(Z, [-100, 1, 2, 3], ignore_index=-100),
+        IndexError,
+        (
+            "labels[3] is 3: the labels of 3 classes are 0 to 2; to leave out a label, name it as"
+            " ignore_index"
+        ),
+    ),
+    (
+        lambda: sparse_logits(Z, [0, 1, 2, 0], ignore_index=0.0),
+        TypeError,
+        "ignore_index is 0.0: it must be an integer",
+    ),
+    (
+        lambda: sparse_logits(Z, [0, 1, 2, 0], ignore_index="0"),
+        TypeError,
+        "ignore_index is '0': it must be an integer",
+    ),
+    (
+        lambda: sparse_logits(Z, LABELS.astype(float)),
+        TypeError,
+        (
+            "labels has dtype float64: class indices are integers; use labels.astype(int) if "
+            "these are whole numbers"
+        ),
+    ),
+    (
+        lambda: sparse_logits(Z, LABELS > 0),
+        TypeError,
+        (
+            "labels has dtype bool: class indices are integers; use labels.astype(int) if these "
+            "are whole numbers"
+        ),
+    ),
+    (
+        lambda: sparse_logits(Z, LABELS[:, None]),
+        ValueError,
+        (
+            "labels has shape (4, 1) and logits has shape (4, 3): drop the trailing axis with "
+            "labels.squeeze(-1)"
+        ),
+    ),
+    (
+        lambda: sparse_logits(Z, ONE_HOT.astype(int)),
+        ValueError,
+        (
+            "labels has shape (4, 3) and logits has shape (4, 3): labels are class indices; "
+            "one-hot targets go to the loss without 'sparse_'"
+        ),
+    ),
+    (
+        lambda: sparse_logits(Z, [0, 1, 2]),
+        ValueError,
+        (
+            "labels has shape (3,) and logits has shape (4, 3): labels needs shape (4,); the "
+            "shape it has would fit axis=0"
+        ),
+    ),
+    (
+        lambda: sparse_logits(Z, 0),
+        ValueError,
+        "labels has shape () and logits has shape (4, 3): labels needs shape (4,)",
+    ),
+    (
+        lambda: sparse_logits(np.zeros((4, 3, 5)), np.zeros((4, 5), int)),
+        ValueError,
+        (
+            "labels has shape (4, 5) and logits has shape (4, 3, 5): labels needs shape (4, 3); "
+            "the shape it has would fit axis=1"
+        ),
+    ),
+    (
+        lambda: sparse_logits(np.zeros((4, 1)), np.zeros(4, int)),
+        ValueError,
+        (
+            "logits has shape (4, 1), a single class along axis -1, for which the loss is always "
+            "0: for two classes from one output use "
+            "binary_cross_entropy_with_logits(logits.squeeze(-1), …)"
+        ),
+    ),
+    (
+        lambda: sparse_probs(np.ones((4, 1)), np.zeros(4, int)),
+        ValueError,
+        (
+            "probs has shape (4, 1), a single class along axis -1, for which the loss is always "
+            "0: for two classes from one output use binary_cross_entropy(probs.squeeze(-1), …)"
+        ),
+    ),
+    (lambda: sparse_logits(3.0, 0), ValueError, "logits is a single number: it needs a class axis"),
+    (
+        lambda: sparse_logits(Z, LABELS, axis=2),
+        ValueError,
+        "axis is 2, but logits has shape (4, 3): an axis is from -2 to 1",
+    ),
+    (
+        lambda: sparse_logits(Z.astype(complex), LABELS),
+        TypeError,
+        "logits has dtype complex128: give real numbers, as float16, float32 or float64",
+    ),
+    (
+        lambda: sparse_logits(Z.astype(object), LABELS),
+        TypeError,
+        "logits has dtype object: give real numbers, as float16, float32 or float64",
+    ),
+    (
+        lambda: sparse_logits(Z, LABELS, reduction="average"),
+        ValueError,
+        "reduction is 'average': it must be one of 'none', 'sum', 'mean', 'weighted_mean'",
+    ),
+    (
+        lambda: sparse_logits(Z, LABELS, reduction=None),
+        ValueError,
+        "reduction is None: it must be one of 'none', 'sum', 'mean', 'weighted_mean'",
+    ),
+    (
+        lambda: sparse_logits(Z, LABELS, label_smoothing=1.1),
+        ValueError,
+        "label_smoothing is 1.1: it must be from 0 to 1",
+    ),
+    (
+        lambda: sparse_logits(Z, LABELS, label_smoothing=-0.1),
+        ValueError,
+        "label_smoothing is -0.1: it must be from 0 to 1",
+    ),
+    (
+        lambda: sparse_logits(Z, LABELS, label_smoothing=np.nan),
+        ValueError,
+        "label_smoothing is nan: it must be from 0 to 1",
+    ),
+    (
+        lambda: sparse_logits(Z, LABELS, label_smoothing=[0.1]),
+        TypeError,
+        "label_smoothing is [0.1]: it must be one real number",
+    ),
+    (
+        lambda: sparse_logits(Z, LABELS, label_smoothing="0.1"),
+        TypeError,
+        "label_smoothing is '0.1': it must be one real number",
+    ),
+    (
+        lambda: sparse_logits(Z, LABELS, class_weight=[1.0, 2.0]),
+        ValueError,
+        (
+            "class_weight has shape (2,): it needs shape (3,), one for each class, or one that "
+            "broadcasts to (4, 3)"
+        ),
+    ),
+    (
+        lambda: sparse_logits(Z, LABELS, class_weight=[1.0, -2.0, 1.0]),
+        ValueError,
+        "class_weight[1] is -2.0: weights are finite and not negative",
+    ),
+    (
+        lambda: sparse_logits(Z, LABELS, class_weight=[1.0, np.nan, 1.0]),
+        ValueError,
+        "class_weight[1] is nan: weights are finite and not negative",
+    ),
+    (
+        lambda: sparse_logits(Z, LABELS, class_weight=["a", "b", "c"]),
+        TypeError,
+        "class_weight has dtype <U1: give real numbers, as float16, float32 or float64",
+    ),
+    (
+        lambda: sparse_logits(Z, LABELS, class_weight=np.ones(4)),
+        ValueError,
+        (
+            "class_weight has shape (4,): it needs shape (3,), one for each class, or one that "
+            "broadcasts to (4, 3)"
+        ),
+    ),
+    (
+        lambda: sparse_logits(Z, LABELS, sample_weight=np.ones(3)),
+        ValueError,
+        "sample_weight has shape (3,): it needs a shape that broadcasts to (4,)",
+    ),
+    (
+        lambda: sparse_logits(Z, LABELS, sample_weight=np.ones((4, 1))),
+        ValueError,
+        "sample_weight has shape (4, 1): it needs a shape that broadcasts to (4,)",
+    ),
+    (
+        lambda: sparse_logits(Z, LABELS, sample_weight=[1.0, 1.0, np.inf, 1.0]),
+        ValueError,
+        "sample_weight[2] is inf: weights are finite and not negative",
+    ),
+    (
+        lambda: sparse_logits(Z, LABELS, sample_weight=-1.0),
+        ValueError,
+        "sample_weight is -1.0: weights are finite and not negative",
+    ),
+    (
+        lambda: sparse_logits(Z, np.ma.masked_array(LABELS, LABELS == 1)),
+        TypeError,
+        (
+            "labels is a masked array, and its mask would be lost: leave the masked elements out,"
+            " or give them a sample_weight of 0"
+        ),
+    ),
+    (
+        lambda: sparse_logits([[1.0, 2.0], [3.0]], [0, 1]),
+        ValueError,
+        "logits is ragged: give it rows of equal length",
+    ),
+    (
+        lambda: sparse_probs(Z, LABELS),
+        ValueError,
+        (
+            "probs[0, :] sums to 0, not 1 (within 2e-14 for float64): divide counts or weights by"
+            " their sum; raw scores go to the same loss _with_logits"
+        ),
+    ),
+    (
+        lambda: sparse_probs(np.full((4, 3), 2.0), LABELS),
+        ValueError,
+        (
+            "probs[0, 0] is 2.0: probabilities lie in [0, 1]; raw scores go to the same loss "
+            "_with_logits"
+        ),
+    ),
+    (
+        lambda: sparse_probs(PROBS * 1.01, LABELS),
+        ValueError,
+        (
+            "probs[0, :] sums to 1.01, not 1 (within 2e-14 for float64): divide counts or weights"
+            " by their sum; raw scores go to the same loss _with_logits"
+        ),
+    ),
+    (
+        lambda: sparse_probs(PROBS, LABELS + 1),
+        IndexError,
+        (
+            "labels[2] is 3: the labels of 3 classes are 0 to 2; to leave out a label, name it as"
+            " ignore_index"
+        ),
+    ),
+    (
+        lambda: dense_logits(Z, LABELS),
+        ValueError,
+        (
+            "targets has shape (4,) and logits has shape (4, 3): class indices go to the loss "
+            "with 'sparse_'"
+        ),
+    ),
+    (
+        lambda: dense_logits(Z, ONE_HOT[:3]),
+        ValueError,
+        "targets has shape (3, 3) and logits has shape (4, 3): give both the same shape",
+    ),
+    (
+        lambda: dense_logits(Z, ONE_HOT * 2),
+        ValueError,
+        (
+            "targets[0, 0] is 2.0: probabilities lie in [0, 1]; weights go to class_weight or "
+            "sample_weight"
+        ),
+    ),
+    (
+        lambda: dense_logits(Z, ONE_HOT - 0.5),
+        ValueError,
+        (
+            "targets[0, 1] is -0.5: probabilities lie in [0, 1]; weights go to class_weight or "
+            "sample_weight"
+        ),
+    ),
+    (
+        lambda: dense_logits(Z, np.zeros((4, 3))),
+        ValueError,
+        (
+            "targets[0, :] sums to 0, not 1 (within 2e-14 for float64): divide counts or weights "
+            "by their sum; weights go to class_weight or sample_weight"
+        ),
+    ),
+    (
+        lambda: dense_logits(Z, ONE_HOT * 1j),
+        TypeError,
+        "targets has dtype complex128: give real numbers, as float16, float32 or float64",
+    ),
+    (
+        lambda: dense_logits(np.zeros((4, 1)), np.ones((4, 1))),
+        ValueError,
+        (
+            "logits has shape (4, 1), a single class along axis -1, for which the loss is always "
+            "0: for two classes from one output use "
+            "binary_cross_entropy_with_logits(logits.squeeze(-1), …)"
+        ),
+    ),
+    (
+        lambda: dense_logits(Z, ONE_HOT, axis=0),
+        ValueError,
+        (
+            "targets[:, 0] sums to 2, not 1 (within 3e-14 for float64): divide counts or weights "
+            "by their sum; weights go to class_weight or sample_weight"
+        ),
+    ),
+    (
+        lambda: dense_logits(Z, ONE_HOT, label_smoothing=2),
+        ValueError,
+        "label_smoothing is 2: it must be from 0 to 1",
+    ),
+    (
+        lambda: dense_probs(np.array([[1.0, 2.0, 0.5]]), ONE_HOT[:1]),
+        ValueError,
+        (
+            "probs[0, 1] is 2.0: probabilities lie in [0, 1]; raw scores go to the same loss "
+            "_with_logits"
+        ),
+    ),
+    (
+        lambda: dense_probs(PROBS, LABELS),
+        ValueError,
+        (
+            "targets has shape (4,) and probs has shape (4, 3): class indices go to the loss with"
+            " 'sparse_'"
+        ),
+    ),
+    (
+        lambda: dense_probs(PROBS, ONE_HOT, class_weight=np.ones((5, 3))),
+        ValueError,
+        (
+            "class_weight has shape (5, 3): it needs shape (3,), one for each class, or one that "
+            "broadcasts to (4, 3)"
+        ),
+    ),
+    (
+        lambda: binary_logits(Z, ONE_HOT[:, :1]),
+        ValueError,
+        (
+            "targets has shape (4, 1) and logits has shape (4, 3): give both the same shape, for "
+            "nothing is broadcast: squeeze or reshape one"
+        ),
+    ),
+    (
+        lambda: binary_logits(ZEROS, ZEROS[:, None]),
+        ValueError,
+        (
+            "targets has shape (4, 1) and logits has shape (4,): give both the same shape, for "
+            "nothing is broadcast: squeeze or reshape one"
+        ),
+    ),
+    (
+        lambda: binary_logits(ZEROS, ZEROS - 1),
+        ValueError,
+        (
+            "targets[0] is -1.0: probabilities lie in [0, 1]; map labels -1 and 1 with (targets +"
+            " 1) / 2"
+        ),
+    ),
+    (
+        lambda: binary_logits(ZEROS, [0, 1, np.nan, 0]),
+        ValueError,
+        (
+            "targets[2] is nan: probabilities lie in [0, 1]; map labels -1 and 1 with (targets + "
+            "1) / 2"
+        ),
+    ),
+    (
+        lambda: binary_logits(ZEROS, ZEROS, pos_weight=-1.0),
+        ValueError,
+        "pos_weight is -1.0: weights are finite and not negative",
+    ),
+    (
+        lambda: binary_logits(ZEROS, ZEROS, pos_weight=[1.0, 2.0]),
+        ValueError,
+        "pos_weight has shape (2,): it needs a shape that broadcasts to (4,)",
+    ),
+    (
+        lambda: binary_logits(ZEROS, ZEROS, sample_weight=np.ones(5)),
+        ValueError,
+        "sample_weight has shape (5,): it needs a shape that broadcasts to (4,)",
+    ),
+    (
+        lambda: binary_logits(ZEROS, ZEROS, label_smoothing=1.5),
+        ValueError,
+        "label_smoothing is 1.5: it must be from 0 to 1",
+    ),
+    (
+        lambda: binary_logits(ZEROS, ZEROS, reduction="max"),
+        ValueError,
+        "reduction is 'max': it must be one of 'none', 'sum', 'mean', 'weighted_mean'",
+    ),
+    (
+        lambda: binary_logits("a", ZEROS),
+        TypeError,
+        "logits has dtype <U1: give real numbers, as float16, float32 or float64",
+    ),
+    (
+        lambda: binary_probs([1.2], [1]),
+        ValueError,
+        (
+            "probs[0] is 1.2: probabilities lie in [0, 1]; raw scores go to the same loss "
+            "_with_logits"
+        ),
+    ),
+    (
+        lambda: binary_probs([0.5, np.nan], [1, 0]),
+        ValueError,
+        (
+            "probs[1] is nan: probabilities lie in [0, 1]; raw scores go to the same loss "
+            "_with_logits"
+        ),
+    ),
+    (
+        lambda: binary_probs([0.5], [2]),
+        ValueError,
+        (
+            "targets[0] is 2.0: probabilities lie in [0, 1]; map labels -1 and 1 with (targets + "
+            "1) / 2"
+        ),
+    ),
+    (
+        lambda: binary_probs(0.5, [1]),
+        ValueError,
+        (
+            "targets has shape (1,) and probs has shape (): give both the same shape, for nothing"
+            " is broadcast: squeeze or reshape one"
+        ),
+    ),
+    (
+        lambda: focal(ZEROS, ZEROS, gamma=-1.0),
+        ValueError,
+        "gamma is -1.0: it must be finite and not negative",
+    ),
+    (
+        lambda: focal(ZEROS, ZEROS, gamma=np.inf),
+        ValueError,
+        "gamma is inf: it must be finite and not negative",
+    ),
+    (
+        lambda: focal(ZEROS, ZEROS, gamma=[2.0]),
+        TypeError,
+        "gamma is [2.0]: it must be one real number",
+    ),
+    (lambda: focal(ZEROS, ZEROS, alpha=1.5), ValueError, "alpha is 1.5: it must be from 0 to 1"),
+    (
+        lambda: focal(ZEROS, ZEROS, alpha="0.25"),
+        TypeError,
+        "alpha is '0.25': it must be one real number",
+    ),
+    (
+        lambda: focal(ZEROS, ZEROS - 1),
+        ValueError,
+        (
+            "targets[0] is -1.0: probabilities lie in [0, 1]; map labels -1 and 1 with (targets +"
+            " 1) / 2"
+        ),
+    ),
+    (
+        lambda: api.grad(sparse_logits)(Z, LABELS[:3]),
+        ValueError,
+        (
+            "labels has shape (3,) and logits has shape (4, 3): labels needs shape (4,); the "
+            "shape it has would fit axis=0"
+        ),
+    ),
+    (
+        lambda: api.value_and_grad(sparse_logits)(Z, LABELS + 1),
+        IndexError,
+        (
+            "labels[2] is 3: the labels of 3 classes are 0 to 2; to leave out a label, name it as"
+            " ignore_index"
+        ),
+    ),
+    (
+        lambda: api.grad(api.perplexity),
+        ValueError,
+        "perplexity has no gradient here; the losses that have one are " + SUPPORTED,
+    ),
+    (
+        lambda: api.value_and_grad(len),
+        ValueError,
+        "len has no gradient here; the losses that have one are " + SUPPORTED,
+    ),
+    (
+        lambda: api.check_grad(api.entropy, [0.5, 0.5], [0.5, 0.5]),
+        ValueError,
+        "entropy has no gradient here; the losses that have one are " + SUPPORTED,
+    ),
+    (
+        lambda: api.check_grad(binary_probs, [0.0], [1]),
+        ValueError,
+        "the loss is inf, so it has no derivative to compare with",
+    ),
+    (
+        lambda: api.check_grad(binary_logits, [], []),
+        ValueError,
+        "there are no predictions, so there is nothing to compare",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("call", "exception", "message"),
+    MALFORMED,
+    ids=[f"{number} {message}"[:60] for number, (_, _, message) in enumerate(MALFORMED)],
+)
+def test_malformed_call(
+    call: Callable[[], Any],
+    exception: type[Exception],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def compute(*_: Any) -> None:
+        pytest.fail("computed before it was refused")
+
+    if not message.startswith("the loss is"):  # only `check_grad` has to compute to find that out
+        for work in ("map_rows", "map_loss", "row_sums"):
+            monkeypatch.setattr(_kernels, work, compute)
+    with pytest.raises(exception) as error:
+        call()
+    assert type(error.value) is exception
+    assert str(error.value) == message
+
+
+def test_there_are_many() -> None:
+    assert len({message for _, _, message in MALFORMED}) >= 60
+
+
+def test_long_double_is_refused_where_it_is_longer_than_float64() -> None:
+    if np.dtype(np.longdouble) == np.float64:
+        pytest.skip("long double is float64 on this platform")
+    with pytest.raises(TypeError, match=r"p has dtype \w+: give real numbers"):
+        crossent.entropy(np.array([0.5, 0.5], np.longdouble))
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+@pytest.mark.parametrize(
+    ("dtype", "classes", "tolerance"),
+    [
+        (np.float64, 2, 64 * 2.0**-52 * 2**0.5),
+        (np.float64, 4096, 64 * 2.0**-52 * 64),
+        (np.float32, 2, 64 * 2.0**-23 * 2**0.5),
+        (np.float16, 2, 0.01),
+    ],
+)
+def test_sums_may_be_off_by_rounding_and_no_more(
+    dtype: Any, classes: int, tolerance: float, sign: int
+) -> None:
+    inside, outside = np.zeros((2, classes), dtype)
+    inside[:2] = 0.5, 0.5 + sign * 0.97 * tolerance
+    outside[:2] = 0.5, 0.5 + sign * 1.03 * tolerance
+    assert crossent.entropy(inside) > 0
+    with pytest.raises(ValueError, match="sums to"):
+        crossent.entropy(outside)
+
+
+def test_input_may_be_anything_that_is_an_array_of_numbers() -> None:
+    assert crossent.entropy((True, False)) == 0.0
+    assert crossent.softmax([1, 1]).dtype == np.float64
+    labels = np.array([1, 0], np.uint8)
+    loss = crossent.sparse_categorical_cross_entropy_with_logits
+    assert loss([[0, 0], [0, 0]], labels) == loss([[0.0, 0.0], [0.0, 0.0]], [1, 0])
+    assert loss([[0.0, 0.0]], [255], ignore_index=255, reduction="sum") == 0.0
