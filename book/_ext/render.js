@@ -56,7 +56,7 @@ require("readline")
     try {
       reply = { result: answers[request.kind](request) };
     } catch (error) {
-      reply = { error: error.message };
+      reply = { error: error.rawMessage ?? error.message }; // KaTeX underlines the place in the other
     }
     process.stdout.write(`${JSON.stringify(reply)}\n`);
   });
