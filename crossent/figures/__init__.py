@@ -5,7 +5,9 @@ Needs the extra: ``pip install "crossent[book]"``.
 
 from crossent.figures.binary import binary_loss, decision_threshold
 from crossent.figures.categorical import categorical_terms
+from crossent.figures.cross_entropy import cross_entropy_bars
 from crossent.figures.entropy import entropy_bars
+from crossent.figures.likelihood import coin_likelihood
 from crossent.figures.softmax import softmax_bars
 from crossent.figures.style import PALETTE, use_style
 from crossent.figures.vega import VegaLite
@@ -16,6 +18,8 @@ __all__ = [
     "VegaLite",
     "binary_loss",
     "categorical_terms",
+    "coin_likelihood",
+    "cross_entropy_bars",
     "decision_threshold",
     "entropy_bars",
     "softmax_bars",
