@@ -7,11 +7,13 @@ from crossent.figures.binary import binary_loss, decision_threshold
 from crossent.figures.categorical import categorical_terms
 from crossent.figures.cross_entropy import cross_entropy_bars
 from crossent.figures.entropy import entropy_bars
+from crossent.figures.family import focal_curves
 from crossent.figures.likelihood import coin_likelihood
 from crossent.figures.softmax import softmax_bars
 from crossent.figures.style import PALETTE, use_style
 from crossent.figures.vega import VegaLite
 from crossent.figures.weights import weighted_means
+from crossent.figures.why_not_mse import two_losses
 
 __all__ = [
     "PALETTE",
@@ -22,7 +24,9 @@ __all__ = [
     "cross_entropy_bars",
     "decision_threshold",
     "entropy_bars",
+    "focal_curves",
     "softmax_bars",
+    "two_losses",
     "use_style",
     "weighted_means",
 ]
