@@ -1,5 +1,6 @@
 """The figures of the chapter on binary cross-entropy."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -69,10 +70,10 @@ def binary_loss(logit: float, target: float) -> VegaLite:
         },
     ]
     numbers = {
-        "probability σ(z)": "probability",
-        "loss": "loss_here",
-        "lowest loss for this target": "floor",
-        "gradient σ(z) − y": "probability - target",
+        "probability σ(z)": ("probability",),
+        "loss": ("loss_here",),
+        "lowest loss for this target": ("floor",),
+        "gradient σ(z) − y": ("probability - target",),
     }
     x = {"title": "logit z", "values": [*range(-6, 7, 2)], "grid": False}
     y = {"title": "loss in nats", "titleAnchor": "start", "values": [*range(7)], "domain": False}
@@ -184,13 +185,13 @@ def decision_threshold(
                 *_rules(low, high),
                 *table(
                     {
-                        "accuracy": f"(datum.hits + datum.passes) / {labels.size}",
-                        "precision": "datum.hits / (datum.hits + datum.alarms)",
-                        "recall": "datum.hits / (datum.hits + datum.misses)",
+                        "accuracy": (f"(datum.hits + datum.passes) / {labels.size}",),
+                        "precision": ("datum.hits / (datum.hits + datum.alarms)",),
+                        "recall": ("datum.hits / (datum.hits + datum.misses)",),
                         "cost (a false alarm is 1)": (
-                            f"(datum.alarms + miss * datum.misses) / {labels.size}"
+                            f"(datum.alarms + miss * datum.misses) / {labels.size}",
                         ),
-                        "log loss": f"{loss:.6f}",
+                        "log loss": (f"{loss:.6f}",),
                     },
                     (0.01, 0.75),
                     top - line / 2,
@@ -272,22 +273,24 @@ def _rules(low: float, high: float) -> list[dict[str, Any]]:
 
 
 def table(
-    numbers: dict[str, str],
-    columns: tuple[float, float],
+    numbers: Mapping[str, tuple[str, ...]],
+    columns: tuple[float, ...],
     top: float,
     line: float,
     row: list[dict[str, Any]] | None = None,
 ) -> list[dict[str, Any]]:
-    """Write a line for each number: its name on the left, its value on the right.
+    """Write a line for each name: the name on the left, its numbers right-aligned beside it.
 
     ``columns`` are their places along x; the first line is at y = ``top``, the next ones ``line``
     below. The expressions see the parameters, and a row of the data if ``row`` picks one.
     """
     source: dict[str, Any] = {"data": {"values": [{}]}} if row is None else {}
     layers = []
-    for index, (name, expression) in enumerate(numbers.items()):
-        value = f"isFinite({expression}) ? format({expression}, '.3f') : '–'"
-        for x, align, text in ((columns[0], "left", f"'{name}'"), (columns[1], "right", value)):
+    for index, (name, expressions) in enumerate(numbers.items()):
+        values = [f"isFinite({each}) ? format({each}, '.3f') : '–'" for each in expressions]
+        for x, align, text in zip(
+            columns, ["left", *["right"] * len(values)], [f"'{name}'", *values], strict=True
+        ):
             layers.append(
                 {
                     **source,
