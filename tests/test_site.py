@@ -38,6 +38,9 @@ MIB = 2**20
 FIGURE = 'class="figure-live"'
 
 
+needs_site = pytest.mark.skipif(not PAGES, reason="no site in _build/html: run `make book`")
+
+
 def pages_with(text: str) -> list[str]:
     return [page for page in PAGES if text in (SITE / page).read_text(encoding="utf-8")]
 
@@ -58,15 +61,12 @@ def test_the_site_is_built() -> None:
     assert {"index.html", "search.html", "book/index.html", "book/api.html"} <= set(PAGES)
 
 
-@pytest.mark.skipif(not PAGES, reason="no site: run `make book`")
+@needs_site
 def test_the_site_is_not_older_than_its_sources() -> None:
-    sources = [ROOT / "_config.yml", ROOT / "_toc.yml"]
-    for folder in ("book", "crossent"):
-        sources += [
-            path for path in (ROOT / folder).rglob("*.*") if "__pycache__" not in path.parts
-        ]
+    found = [p for folder in ("book", "crossent") for p in (ROOT / folder).rglob("*")]
+    sources = [p for p in found if p.is_file() and not re.search(r"/\.|__pycache__", p.as_posix())]
     built = (SITE / "index.html").stat().st_mtime
-    newer = [path.name for path in sources if path.is_file() and path.stat().st_mtime > built]
+    newer = [p.name for p in sources if p.stat().st_mtime > built]
     assert newer == [], "run `make book`"
 
 
@@ -134,6 +134,7 @@ def test_nothing_is_loaded_from_elsewhere(page: str) -> None:
     assert [address for address in markup(page).loads if is_external(address)] == []
 
 
+@needs_site
 def test_no_style_sheet_loads_from_elsewhere() -> None:
     for path in SITE.rglob("*.css"):
         css = path.read_text(encoding="utf-8")
@@ -161,7 +162,7 @@ def test_the_files_of_a_page_are_light(page: str) -> None:
     assert sum(path.stat().st_size for path in files | {SITE / page}) <= limit(page)
 
 
-@pytest.mark.skipif(not PAGES, reason="no site: run `make book`")
+@needs_site
 def test_the_api_page_has_every_public_name() -> None:
     listed = {name for name in markup("book/api.html").ids if name.startswith("crossent.")}
     assert listed == {f"crossent.{name}" for name in crossent.__all__}
@@ -450,13 +451,13 @@ def test_the_page_works_from_disk(browser: Browser, page: str) -> None:
         assert visit.errors == []
 
 
-@pytest.mark.skipif(not PAGES, reason="no site: run `make book`")
+@needs_site
 def test_the_root_leads_to_the_book(browser: Browser, server: str) -> None:
     with open_page(browser, server, "index.html") as visit:
         visit.page.wait_for_url("**/book/index.html")
 
 
-@pytest.mark.skipif(not PAGES, reason="no site: run `make book`")
+@needs_site
 @pytest.mark.parametrize("from_disk", [False, True])
 def test_the_search_finds_the_chapter(browser: Browser, server: str, *, from_disk: bool) -> None:
     base = SITE.as_uri() if from_disk else server
@@ -469,7 +470,7 @@ def test_the_search_finds_the_chapter(browser: Browser, server: str, *, from_dis
         assert visit.errors == []
 
 
-@pytest.mark.skipif(not PAGES, reason="no site: run `make book`")
+@needs_site
 def test_the_phone_has_a_menu(browser: Browser, server: str) -> None:
     with open_page(browser, server, "book/index.html") as visit:
         visit.resize(PHONE)
@@ -480,7 +481,7 @@ def test_the_phone_has_a_menu(browser: Browser, server: str) -> None:
         assert not chapter.is_visible()
 
 
-@pytest.mark.skipif(not PAGES, reason="no site: run `make book`")
+@needs_site
 def test_the_first_figure_tells_the_loss(browser: Browser, server: str) -> None:
     with open_page(browser, server, "book/index.html") as visit:
         visit.page.get_by_role("slider", name="Score of cat").press("End")  # its largest score, 5
