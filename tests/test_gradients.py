@@ -1,0 +1,337 @@
+"""Gradients: against numerical derivatives, in the limits, and as accurate as the losses."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+from mpmath import mp, mpf
+
+import crossent
+from crossent import check_grad, grad, losses, value_and_grad
+
+ULP = 2.0**-52  # the largest relative size of a unit in the last place of a float64
+INF, NAN = np.inf, np.nan
+LABELS = np.array([2, 0, 1, 2])
+SOFT = np.array([[0.2, 0.3, 0.5], [1, 0, 0], [0.1, 0.8, 0.1], [0.25, 0.5, 0.25]])
+LOGITS = np.array([[0.3, -1.2, 2.1], [5.0, 5.1, -3.0], [0.0, 0.0, 0.0], [-7.0, 2.0, 1.5]])
+SMOOTH_AND_WEIGHTED: dict[str, Any] = {
+    "class_weight": [0.5, 2.0, 3.0],
+    "sample_weight": [1.0, 0.0, 2.5, 0.3],
+    "label_smoothing": 0.2,
+}
+sparse_logits: Any = crossent.sparse_categorical_cross_entropy_with_logits
+dense_logits: Any = crossent.categorical_cross_entropy_with_logits
+binary_logits: Any = crossent.binary_cross_entropy_with_logits
+
+CALLS: dict[str, tuple[Callable[..., Any], Any, Any, dict[str, Any]]] = {
+    "binary": (crossent.binary_cross_entropy, crossent.softmax(LOGITS), SOFT, {}),
+    "binary logits": (binary_logits, LOGITS, SOFT, {"pos_weight": [1.0, 2.0, 0.5]}),
+    "focal": (
+        crossent.binary_focal_loss_with_logits, LOGITS, SOFT, {"gamma": 1.7, "alpha": 0.3}
+    ),
+    "dense": (crossent.categorical_cross_entropy, crossent.softmax(LOGITS), SOFT, {}),
+    "dense logits": (dense_logits, LOGITS, SOFT, {}),
+    "sparse": (crossent.sparse_categorical_cross_entropy, crossent.softmax(LOGITS), LABELS, {}),
+    "sparse logits": (sparse_logits, LOGITS, LABELS, {}),
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _digits() -> Iterator[None]:
+    with mp.workdps(400):  # e^-800 is 10^-347
+        yield
+
+
+def options_of(name: str) -> list[dict[str, Any]]:
+    loss, predictions, _, special = CALLS[name]
+    over_classes = loss not in {CALLS[each][0] for each in ("binary", "binary logits", "focal")}
+    rich = dict(SMOOTH_AND_WEIGHTED)
+    if not over_classes:
+        rich = {"sample_weight": np.linspace(0, 2, np.size(predictions)).reshape(4, 3)}
+        rich |= {} if name == "focal" else {"label_smoothing": 0.2}
+    result = [special, special | rich]
+    if name.startswith("sparse"):
+        result += [{"ignore_index": 2}, rich | {"ignore_index": 2}]
+    return result
+
+
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean", "weighted_mean"])
+@pytest.mark.parametrize("name", CALLS)
+def test_closed_form_is_the_numerical_derivative(name: str, reduction: str) -> None:
+    loss, predictions, targets, _ = CALLS[name]
+    for options in options_of(name):
+        check = check_grad(loss, predictions, targets, reduction=reduction, **options)
+        # Rounding of a loss of up to 100 over a step of 1/512 of the distance to the next
+        # singularity, which is 1e-4 for the smallest probability.
+        assert check.error < (1e-6 if "logits" not in name and name != "focal" else 1e-10)
+        assert check.analytic != check.numerical
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_derivative_along_a_line(name: str) -> None:
+    """Independent of `check_grad`: the loss itself changes as the gradient says."""
+    loss, predictions, targets, options = CALLS[name]
+    over_simplex = name in {"dense", "sparse"}
+    direction = np.sin(np.arange(12.0)).reshape(4, 3)
+    if over_simplex:
+        direction -= direction.mean(axis=1, keepdims=True)  # probabilities still sum to 1
+    direction *= np.minimum(predictions, 1 - predictions) if "logits" not in name else 1.0
+    if over_simplex:
+        direction -= direction.mean(axis=1, keepdims=True)
+        direction *= 1e-5
+    h = 1e-4
+    change = loss(predictions + h * direction, targets, **options) - loss(
+        predictions - h * direction, targets, **options
+    )
+    slope = float(np.sum(grad(loss)(predictions, targets, **options) * direction))
+    assert change / (2 * h) == pytest.approx(slope, rel=1e-4, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_value_and_grad_is_the_value_and_the_gradient(name: str) -> None:
+    loss, predictions, targets, _ = CALLS[name]
+    for options, reduction in product(options_of(name), ("none", "weighted_mean")):
+        value, slope = value_and_grad(loss)(predictions, targets, reduction=reduction, **options)
+        np.testing.assert_array_equal(
+            value, loss(predictions, targets, reduction=reduction, **options)
+        )
+        np.testing.assert_array_equal(
+            slope, grad(loss)(predictions, targets, reduction=reduction, **options)
+        )
+
+
+def test_none_holds_the_derivative_of_each_row() -> None:
+    for name, (loss, predictions, targets, _) in CALLS.items():
+        for options in options_of(name):
+            rows = grad(loss)(predictions, targets, reduction="none", **options)
+            total = grad(loss)(predictions, targets, reduction="sum", **options)
+            np.testing.assert_array_equal(rows, total)
+
+
+def test_reductions_scale_the_gradient() -> None:
+    options: dict[str, Any] = {"sample_weight": [1.0, 0.0, 2.5, 0.3], "ignore_index": 1}
+    total = grad(sparse_logits)(LOGITS, LABELS, reduction="sum", **options)
+    mean = grad(sparse_logits)(LOGITS, LABELS, reduction="mean", **options)
+    weighted = grad(sparse_logits)(LOGITS, LABELS, reduction="weighted_mean", **options)
+    np.testing.assert_allclose(mean, total / 3, rtol=2 * ULP)
+    np.testing.assert_allclose(weighted, total / 1.3, rtol=2 * ULP)
+    assert not total[2].any()
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("name", CALLS)
+def test_gradient_has_the_shape_and_dtype_of_the_predictions(name: str, dtype: Any) -> None:
+    loss, predictions, targets, options = CALLS[name]
+    predictions = np.asarray(predictions, dtype)
+    gradient = grad(loss)(predictions, targets, **options)
+    assert gradient.shape == predictions.shape
+    assert gradient.dtype == dtype
+
+
+def test_any_class_axis() -> None:
+    z = np.linspace(-3, 3, 24).reshape(4, 3, 2)
+    labels = np.arange(8).reshape(4, 2) % 3
+    expected = grad(sparse_logits)(np.moveaxis(z, 1, -1), labels)
+    gradient = grad(sparse_logits)(z, labels, axis=1)
+    assert gradient.shape == z.shape
+    np.testing.assert_array_equal(gradient, np.moveaxis(expected, -1, 1))
+
+
+def test_gradient_of_one_number_is_a_number() -> None:
+    assert isinstance(grad(binary_logits)(0.0, 1), np.float64)
+    assert grad(binary_logits)(0.0, 1) == -0.5
+
+
+def test_more_rows_than_a_tile_holds() -> None:
+    z = np.tile(LOGITS, (5000, 1))
+    gradient = grad(sparse_logits)(z, np.tile(LABELS, 5000), reduction="sum")
+    expected = grad(sparse_logits)(LOGITS, LABELS, reduction="sum")
+    np.testing.assert_array_equal(gradient, np.tile(expected, (5000, 1)))
+
+
+# --- accuracy -------------------------------------------------------------------------------------
+
+ROWS = {
+    "tied": [1.0, 1.0, 1.0],
+    "moderate": [0.3, -1.2, 40.1],
+    "offset": [1e6, 1e6 + 12.25, 1e6 - 3.3],
+    "certain": [350.7, 1.3, -0.7],
+    "no longer normal": [0.7, 726.3, 2.0],
+    "vanishing": [744.3, 0.3, 0.2],
+}
+
+
+@pytest.mark.parametrize("label", [0, 1, 2])
+@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
+def test_error_in_ulp(row: list[float], label: int) -> None:
+    powers = [mp.exp(mpf(v)) for v in row]
+    p = [power / mp.fsum(powers) for power in powers]
+    one_hot = np.eye(3)[label]
+    for weight in (1.0, 37.0):
+        true = [float(mpf(weight) * (p[k] - int(k == label))) for k in range(3)]
+        for gradient in (
+            grad(sparse_logits)(row, label, sample_weight=weight),
+            grad(sparse_logits)(row, label, class_weight=weight),
+            grad(dense_logits)(row, one_hot, sample_weight=weight),
+            grad(dense_logits)(row, one_hot, class_weight=weight),
+        ):
+            # A probability that is subnormal itself is rounded before it is weighted.
+            bound = np.maximum(4 * np.spacing(np.abs(true)), 5e-324 * weight)
+            assert np.all(np.abs(gradient - true) <= bound)
+
+
+@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
+def test_soft_gradient_is_accurate_in_its_larger_term(row: list[float]) -> None:
+    powers = [mp.exp(mpf(v)) for v in row]
+    p = [power / mp.fsum(powers) for power in powers]
+    for target in ([0.5, 0.25, 0.25], [1 - 2.0**-40, 2.0**-41, 2.0**-41], [0.0, 1.0, 0.0]):
+        gradient = grad(dense_logits)(row, target)
+        for k in range(3):
+            terms = p[k] * (1 - mpf(target[k])), mpf(target[k]) * (1 - p[k])
+            spacing = mpf(float(np.spacing(float(max(terms)))))
+            assert abs(mpf(float(gradient[k])) - (terms[0] - terms[1])) <= 4 * spacing
+
+
+def test_label_entry_is_minus_the_others() -> None:
+    gradient = grad(sparse_logits)([[17.0, 0.0, 0.0]], [0]).astype(np.float32)
+    single = grad(sparse_logits)(np.array([[17.0, 0.0, 0.0]], np.float32), [0])
+    np.testing.assert_array_equal(single, gradient)
+    assert single[0, 0] == -2 * single[0, 1] != 0
+
+
+@pytest.mark.parametrize("z", [0.0, 0.3, -0.3, 37.9, -37.9, 727.7, -727.7])
+def test_binary_error_in_ulp(z: float) -> None:
+    p, rest = 1 / (1 + mp.exp(-mpf(z))), 1 / (1 + mp.exp(mpf(z)))
+    for weight in (1.0, 37.0):
+        true = [float(-mpf(weight) * rest), float(p)]
+        gradient = grad(binary_logits)([z, z], [1, 0], pos_weight=weight, reduction="sum")
+        assert np.all(np.abs(gradient - true) <= 4 * np.spacing(np.abs(true)))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 1e-9, 0.1])
+@pytest.mark.parametrize("target", [0.0, 1e-3, 0.4999, 0.5001, 0.999, 1.0])
+@pytest.mark.parametrize("p", [2.0**-60, 1e-3, 0.4998, 0.5002, 0.998, 1 - 2.0**-50])
+def test_gradient_of_probabilities(p: float, target: float, smoothing: float) -> None:
+    epsilon = mpf(smoothing)
+    positive = (1 - epsilon) * mpf(target) + epsilon / 2
+    terms = positive / mpf(p), (1 - positive) / (1 - mpf(p))
+    gradient = grad(crossent.binary_cross_entropy)(p, target, label_smoothing=smoothing)
+    true = terms[1] - terms[0]
+    # Without smoothing p − t is exact but for its own rounding, and nothing is lost.
+    scale = abs(true) if smoothing == 0 else max(terms)
+    assert abs(mpf(float(gradient)) - true) <= 4 * mpf(float(np.spacing(float(scale))))
+
+
+def test_gradient_of_certain_probabilities() -> None:
+    p, t = [0.0, 1.0, 0.0, 1.0, 0.0, 1.0], [0.0, 1.0, 1.0, 0.0, 0.5, 0.5]
+    gradient = grad(crossent.binary_cross_entropy)(p, t, reduction="sum")
+    assert gradient.tolist() == [1.0, -1.0, -INF, INF, -INF, INF]
+    dense = grad(crossent.categorical_cross_entropy)
+    assert dense([[0.0, 1.0], [1.0, 0.0]], [[0, 1], [0, 1]], reduction="sum").tolist() == [
+        [0, -1],
+        [0, -INF],
+    ]
+    sparse = grad(crossent.sparse_categorical_cross_entropy)
+    assert sparse([[0.0, 1.0], [1.0, 0.0]], [1, 1], reduction="sum").tolist() == [
+        [0, -1],
+        [0, -INF],
+    ]
+
+
+LIMITS: list[tuple[list[float], int, list[float]]] = [
+    ([-INF, 0.0, 0.0], 1, [0, -0.5, 0.5]),
+    ([-INF, 0.0], 0, [-1, 1]),
+    ([INF, 0.0], 0, [0, 0]),
+    ([INF, 0.0], 1, [1, -1]),
+    ([INF, INF, 0.0], 2, [NAN, NAN, -1]),
+    ([INF, INF, 0.0], 0, [NAN, NAN, 0]),
+    ([-INF, -INF], 0, [NAN, NAN]),
+    ([NAN, 0.0], 1, [NAN, NAN]),
+]
+
+
+@pytest.mark.parametrize(("z", "label", "slope"), LIMITS)
+def test_limits(z: list[float], label: int, slope: list[float]) -> None:
+    np.testing.assert_array_equal(grad(sparse_logits)(z, label), slope)
+    np.testing.assert_array_equal(grad(dense_logits)(z, np.eye(len(z))[label]), slope)
+
+
+@pytest.mark.parametrize("loss", [binary_logits, crossent.binary_focal_loss_with_logits])
+def test_binary_limits(loss: Callable[..., Any]) -> None:
+    z, t = [INF, -INF, INF, -INF, NAN], [1, 0, 0, 1, 1]
+    gradient = grad(loss)(z, t, reduction="sum")
+    np.testing.assert_array_equal(gradient, [0, 0, 1, -1, NAN])
+
+
+def test_what_counts_nothing_has_no_slope() -> None:
+    z = np.array([[0.0, 0.0], [NAN, 0.0], [0.0, -INF]])
+    gradient = grad(sparse_logits)(z, [0, 5, 1], ignore_index=5, sample_weight=[1, 1, 0])
+    np.testing.assert_array_equal(gradient, [[-0.25, 0.25], [0, 0], [0, 0]])
+
+
+@pytest.mark.parametrize("ask", [grad, value_and_grad])
+def test_mean_over_nothing_warns_and_has_no_slope(ask: Callable[..., Any]) -> None:
+    with pytest.warns(RuntimeWarning, match="mean over nothing") as record:
+        result = ask(sparse_logits)([[0.0, 1.0]], [3], ignore_index=3)
+    assert record[0].filename == __file__
+    gradient = result if ask is grad else result[1]
+    assert gradient.tolist() == [[0.0, 0.0]]
+
+
+# --- check_grad ---------------------------------------------------------------------------------
+
+
+def test_check_grad_finds_the_wrong_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    build: Any = losses.FORMS[sparse_logits]
+
+    def wrong_build(*args: Any, **options: Any) -> Any:
+        form = build(*args, **options)
+        kernel = form.kernel
+
+        def wrong_kernel(x: Any, tile: slice, gradient: bool) -> Any:
+            loss, slope, unit = kernel(x, tile, gradient)
+            slope[2, 1] += 0.5
+            return loss, slope, unit
+
+        return replace(form, kernel=wrong_kernel)
+
+    monkeypatch.setitem(losses.FORMS, sparse_logits, wrong_build)
+    check = check_grad(sparse_logits, LOGITS, LABELS, reduction="sum")
+    assert check.error == pytest.approx(0.5, abs=1e-9)
+    assert check.index == (2, 1)
+    assert check.analytic == pytest.approx(-2 / 3 + 0.5, rel=1e-9)
+    assert check.numerical == pytest.approx(-2 / 3, rel=1e-9)
+    text = str(check)
+    assert text == (
+        "largest difference 0.5 at [2, 1]: closed form -0.166666667, "
+        "numerical derivative -0.666666667"
+    )
+
+
+def test_check_grad_computes_in_float64() -> None:
+    check = check_grad(sparse_logits, LOGITS.astype(np.float16), LABELS)
+    assert 0 < check.error < 1e-11
+
+
+def test_check_grad_of_one_number() -> None:
+    check = check_grad(binary_logits, 0.3, 1)
+    assert check.index == ()
+    assert check.error < 1e-12
+
+
+def test_check_grad_steps_inside_the_domain() -> None:
+    # A fixed step would leave [0, 1]; at the ends themselves the class has no weight.
+    p, t = [1e-9, 1 - 1e-9, 0.0, 1.0], [1, 0, 0, 1]
+    check = check_grad(crossent.binary_cross_entropy, p, t, reduction="none")
+    assert check.error < 1e-8 * 1e9
+    check = check_grad(crossent.sparse_categorical_cross_entropy, [[1e-9, 1 - 1e-9]], [0])
+    assert check.error < 1e-8 * 1e9
+
+
+@pytest.mark.parametrize("value", [INF, NAN])
+def test_check_grad_wants_a_finite_loss(value: float) -> None:
+    with pytest.raises(ValueError, match=f"the loss is {value}, so it has no derivative"):
+        check_grad(binary_logits, value, 0)
