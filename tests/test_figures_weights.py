@@ -49,12 +49,12 @@ def test_weighted_means_recomputes_when_a_slider_moves(
     total, mean, weighted = means(samples, weights)
     mass = np.dot(samples, weights)
     assert f"sum of weight × loss = {total:.2f}" in texts
-    assert f"mean: ÷ N = {sum(samples)} gives {mean:.3f}" in texts
-    assert f"weighted mean: ÷ Σw = {mass:g} gives {weighted:.3f}" in texts
+    assert f"mean {total:.2f} / {sum(samples)} = {mean:.3f}" in texts
+    assert f"weighted mean {total:.2f} / {mass:g} = {weighted:.3f}" in texts
 
 
 @pytest.mark.parametrize(("samples", "expected"), [((0, 0), 2), ((2, 0), 1)])
 def test_weighted_means_over_nothing_is_nan(samples: tuple[int, int], expected: int) -> None:
     moved = {"samples_A": samples[0], "samples_B": samples[1], "weight_A": 0}
     texts = readable(figures.weighted_means((6, 2), (1, 3)).spec, moved)
-    assert sum(text.endswith("gives nan") for text in texts) == expected
+    assert sum(text.endswith("/ 0 = nan") for text in texts) == expected

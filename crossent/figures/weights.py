@@ -146,9 +146,9 @@ def _boxes() -> list[dict[str, Any]]:
 def _numbers() -> list[dict[str, Any]]:
     """Write the sum and the two means above the bars."""
 
-    def mean(name: str, symbol: str, divisor: str) -> str:
+    def mean(name: str, divisor: str) -> str:
         value = f"({divisor} > 0 ? format({_TOTAL} / {divisor}, '.3f') : 'nan')"
-        return f"'{name}: ÷ {symbol} = ' + {divisor} + ' gives ' + {value}"
+        return f"'{name} ' + format({_TOTAL}, '.2f') + ' / ' + {divisor} + ' = ' + {value}"
 
     def text(x: int, row: int, content: str, **mark: object) -> dict[str, Any]:
         return {
@@ -164,10 +164,10 @@ def _numbers() -> list[dict[str, Any]]:
 
     lines = [
         f"'sum of weight × loss = ' + format({_TOTAL}, '.2f')",
-        mean("mean", "N", _COUNT),
-        mean("weighted mean", "Σw", _MASS),
+        mean("mean", _COUNT),
+        mean("weighted mean", _MASS),
     ]
     return [
-        *(text(30 if row else 0, row, content) for row, content in enumerate(lines)),
-        *(text(0, row, "'▬▬'", color=PALETTE[row + 1]) for row in (1, 2)),
+        *(text(0 if row else -30, row, content) for row, content in enumerate(lines)),
+        *(text(-30, row, "'▬▬'", color=PALETTE[row + 1]) for row in (1, 2)),
     ]
