@@ -84,8 +84,8 @@ def test_a_wrong_figure_is_an_error(part: str, value: object, message: str) -> N
             '<div class="note admonition"><p class="admonition-title">T</p></div>',
         ),
         (
-            '<p><span class="math">p</span>, then</p>',
-            '<p><span class="math nowrap">p,</span> then</p>',
+            '<p>so (<span class="math">p</span>), then</p>',
+            '<p>so <span class="math nowrap">(p),</span> then</p>',
         ),
         ('<p><span class="math">p</span> is</p>', '<p><span class="math">p</span> is</p>'),
         ('<div role="doc-biblioentry"></div>', '<div role="listitem"></div>'),

@@ -28,6 +28,7 @@ from sphinx.util.math import get_node_equation_number
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from bs4 import Tag
     from myst_nb.core.render import MimeData
     from sphinx.application import Sphinx
     from sphinx.writers.html5 import HTML5Translator
@@ -233,15 +234,8 @@ def repair(body: str) -> str:
             title.name = "summary"
             for link in title.select("a"):
                 link.unwrap()
-    # Browsers may break a line between a formula and a comma. A short one takes the comma in.
     for formula in soup.select("span.math"):
-        text = formula.next_sibling
-        if not isinstance(text, NavigableString) or len(formula.select(".base")) > 3:
-            continue
-        if mark := re.match(r"[^\s\w(]+", text):
-            formula["class"] = "math nowrap"
-            formula.append(mark[0])
-            text.replace_with(text[mark.end() :])
+        _take_in_punctuation(formula)
     # myst-nb gives the summary of a hidden cell a name that its text contradicts
     for summary in soup.select("details.hide > summary"):
         del summary["aria-label"]
@@ -252,6 +246,21 @@ def repair(body: str) -> str:
     for entry in soup.select("[role=doc-biblioentry]"):
         entry["role"] = "listitem"
     return str(soup)
+
+
+def _take_in_punctuation(formula: Tag) -> None:
+    """Keep a formula and a bracket or comma beside it on one line, which browsers do not."""
+    if len(formula.select(".base")) > 3:  # so long that it must be allowed to break
+        return
+    before, after = formula.previous_sibling, formula.next_sibling
+    if isinstance(after, NavigableString) and (mark := re.match(r"[^\s\w(]+", after)):
+        formula["class"] = "math nowrap"
+        formula.append(mark[0])
+        after.replace_with(after[mark.end() :])
+    if isinstance(before, NavigableString) and (mark := re.search(r"[(\[“‘]+$", before)):
+        formula["class"] = "math nowrap"
+        formula.insert(0, mark[0])
+        before.replace_with(before[: mark.start()])
 
 
 def redirect_root(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
