@@ -1,0 +1,129 @@
+"""The hard cases against mpmath: how many units in the last place each function is away."""
+
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from mpmath import mp, mpf
+
+from tests import hard_cases, truth
+from tests.hard_cases import Array, Check, Family
+
+BOUND = {np.float64: 4.0, np.float32: 4.0, np.float16: 1.0}  # ulp
+FAMILIES = hard_cases.families()
+PAGE = Path(__file__).parents[1] / "benchmarks" / "accuracy.md"
+
+
+def describe(check: Check, errors: Array, got: Array) -> str:
+    """The worst entry of a check, as a line that can be pasted."""
+    entry = int(np.nanargmax(errors))
+    predictions = check.args[0]
+    row = entry * len(predictions) // len(check.true)
+    args = ", ".join(str(np.asarray(arg)[row].tolist()) for arg in check.args)
+    return (
+        f"{errors[entry]:.3g} ulp: {check.name}({args}, {check.options}) in {predictions.dtype}: "
+        f"entry {entry} of row {row} is {got[entry]!r}, truly {mp.nstr(check.true[entry], 20)}"
+    )
+
+
+@pytest.mark.parametrize("dtype", BOUND)
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_error_in_ulp(family: Family, dtype: type[np.floating[Any]]) -> None:
+    failures = []
+    for check in hard_cases.checks(family, dtype):
+        got = hard_cases.ask(check)
+        assert got.dtype == dtype
+        errors = hard_cases.errors_in_ulp(check, got)
+        bound = BOUND[dtype] + (check.extra if dtype is np.float64 else 0.0)
+        if not (errors <= bound).all():
+            failures.append(describe(check, errors, got))
+    assert not failures, "\n".join(failures)
+
+
+def test_suite_is_large() -> None:
+    sizes = {family.name: len(family) for family in FAMILIES}
+    print("\n".join(f"{size:5} {name}" for name, size in sizes.items()))
+    assert len(sizes) == len(FAMILIES)  # no name twice
+    for dtype in BOUND:
+        assert sum(len(family.cast(dtype)) for family in FAMILIES) >= 2000
+
+
+def test_suite_reaches_what_it_names() -> None:
+    logits = [family.predictions for family in FAMILIES if family.kind == "logits"]
+    assert {2, 3, 10, 1000, 100_000} <= {rows.shape[1] for rows in logits}
+    finite = [rows[np.isfinite(rows)] for rows in logits]
+    assert max(values.max() for values in finite) >= 1e6
+    assert min(values.min() for values in finite) <= -1e6
+    by_name = {family.name: family for family in FAMILIES}
+    for check in hard_cases.checks(by_name["subnormal float64 losses"], np.float64):
+        if check.name == "sparse_categorical_cross_entropy_with_logits":
+            true = hard_cases.rounded(check.true, np.float64)
+            assert ((true > 0) & (true < np.finfo(float).tiny)).all()
+    for name in ("logsumexp near 0", "soft-label gradient near p = y"):
+        found = hard_cases.checks(by_name[name], np.float64)
+        assert sum(int(hard_cases.is_ill_conditioned(check).sum()) for check in found) >= 40
+
+
+def test_page_is_of_this_suite_and_these_versions() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert f"{sum(map(len, FAMILIES))} hard cases in {len(FAMILIES)} families" in page
+    for family in FAMILIES:
+        assert f"| {family.name} |" in page
+    for package in ("numpy", "torch", "tensorflow", "keras", "scipy", "scikit-learn", "mpmath"):
+        assert f"{package} {version(package).split('+')[0]}" in page
+
+
+# --- the truths are checked too ----------------------------------------------------------------
+
+STEP = mpf("1e-15")  # of 60 digits, the error of central differences leaves 25
+
+GRADIENTS: list[tuple[Callable[..., Any], Callable[..., Any], tuple[Any, ...]]] = [
+    (truth.binary_with_logits, truth.binary_with_logits_gradient, (mpf("0.3"), 9.7, 0.1)),
+    (truth.binary, truth.binary_gradient, (mpf("0.3"), 0.1)),
+    (truth.focal, truth.focal_gradient, (1, 2.5, 0.25)),
+    (truth.focal, truth.focal_gradient, (0, 0.5, None)),
+]
+ROW_GRADIENTS: list[tuple[Callable[..., Any], Callable[..., Any]]] = [
+    (truth.categorical_with_logits, truth.categorical_with_logits_gradient),
+    (truth.categorical, truth.categorical_gradient),
+]
+
+
+@pytest.mark.parametrize(("value", "gradient", "args"), GRADIENTS)
+def test_true_gradient_is_the_derivative(
+    value: Callable[..., Any], gradient: Callable[..., Any], args: tuple[Any, ...]
+) -> None:
+    for x in (mpf("0.2"), mpf("0.9")):
+        slope = (value(x + STEP, *args) - value(x - STEP, *args)) / (2 * STEP)
+        assert mp.almosteq(gradient(x, *args), slope, 1e-20)
+
+
+@pytest.mark.parametrize(("value", "gradient"), ROW_GRADIENTS)
+@pytest.mark.parametrize("smoothing", [0, 0.1])
+@pytest.mark.parametrize("weights", [None, [0.1, 3.0, 1.7]])
+def test_true_row_gradient_is_the_derivative(
+    value: Callable[..., Any], gradient: Callable[..., Any], smoothing: float, weights: Any
+) -> None:
+    row, target = truth.exact([0.5, 0.3, 0.2]), truth.exact([0.25, 0.75, 0.0])
+    options = weights and truth.exact(weights), smoothing
+    slopes = gradient(row, target, *options)
+    for entry, slope in enumerate(slopes):
+        ends = [list(row), list(row)]
+        ends[0][entry] -= STEP
+        ends[1][entry] += STEP
+        low, high = (value(end, target, *options) for end in ends)
+        assert mp.almosteq(slope, (high - low) / (2 * STEP), 1e-20)
+
+
+def test_true_kl_divergence_is_the_textbooks_where_sums_are_exact() -> None:
+    for family in FAMILIES:
+        if "grid" in family.name:
+            for p, q in zip(family.predictions, family.targets, strict=True):
+                a, b = truth.exact(p), truth.exact(q)
+                assert mp.fsum(a) == mp.fsum(b) == 1
+                textbook = truth.cross_entropy(a, b) - truth.entropy(a)
+                divergence = truth.kl_divergence(a, b)
+                assert divergence == textbook or mp.almosteq(divergence, textbook, 1e-20, 1e-50)
