@@ -18,7 +18,12 @@ METADATA = {
 def execute(path: Path) -> None:
     """Run the notebook; save its outputs and nothing that differs from machine to machine."""
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": path.parent}}).execute()
+    NotebookClient(
+        notebook,
+        timeout=300,
+        coalesce_streams=True,  # else a slow cell's lines are saved in pieces
+        resources={"metadata": {"path": path.parent}},
+    ).execute()
     notebook.metadata = nbformat.from_dict(METADATA)
     for cell in notebook.cells:
         if cell.cell_type != "code":
