@@ -85,7 +85,7 @@ def _shifted(z: Array, y: NDArray[np.intp]) -> Parts:
     one = np.where(ahead, 1.0, small)
     odds = np.where(ahead, others * small, others)
     total = odds + one
-    loss = np.where(ahead, np.log1p(odds), np.log(total) - margin)
+    loss = np.where(ahead, np.log1p(odds), (np.log(total) - rounding) - margin)
     p *= (np.where(ahead, small, 1.0) / total)[:, None]
     p[own] = one / (total * unit)
     miss = odds / total
