@@ -238,6 +238,7 @@ def _option_families(random: np.random.Generator) -> Iterator[Family]:
         yield _logits(
             f"label smoothing {smoothing:g}", list(rows), labels, label_smoothing=smoothing
         )
+    yield _logits("sample weight 1000", list(rows), labels, sample_weight=1000.0)
     yield _logits("class weights", list(rows), labels, class_weight=weights)
     yield _logits(
         "class weights and label smoothing",
@@ -274,12 +275,16 @@ def _binary_families(random: np.random.Generator) -> Iterator[Family]:
     z = np.concatenate([z, random.normal(scale=3, size=40), random.uniform(-745, 745, 40)])
     z = np.concatenate([z, [34.53835898238231, 3.4301095075199206, 28.33951400674359]])
     z = np.concatenate([z, [0.3015394695681338, 0.5055314624872149]])  # found by search
+    # A third of the way: there (1 - p)² log p is among the subnormals.
+    z = np.concatenate([z, [-236.2, 237.0, 240.1, -243.3, 243.3, 245.7, 248.3, -248.4]])
     z = np.concatenate([z, [1e4, -1e4, 1e6, -1e6, np.inf, -np.inf, np.nan]])
     logits, targets = np.repeat(z, 2), np.tile([0.0, 1.0], len(z))
     yield Family("binary", "binary logits", logits, targets)
     for gamma in FOCUSING:
         name = f"focal, gamma {gamma:g}"
         yield Family(name, "binary logits", logits, targets, {"gamma": gamma, "alpha": 0.25})
+    weighted = {"gamma": 2.0, "alpha": 0.25, "sample_weight": 1000.0}
+    yield Family("focal, weight 1000", "binary logits", logits, targets, weighted)
     yield Family("binary, pos_weight", "binary logits", logits, targets, {"pos_weight": 9.7})
     smooth = {"label_smoothing": 1e-9}
     yield Family("binary, label smoothing", "binary logits", logits, targets, smooth)
@@ -425,8 +430,10 @@ def _categorical_checks(family: Family, dense: Array, names: list[str]) -> Itera
     smoothing = family.options.get("label_smoothing", 0)
     mix = None if weights is None else truth.exact(weights), smoothing
     pairs = list(zip(_rows(family.predictions), _rows(dense), strict=True))
-    value = [truth.categorical_with_logits(z, target, *mix) for z, target in pairs]
-    gradient = _flat(truth.categorical_with_logits_gradient(z, t, *mix) for z, t in pairs)
+    scale = mpf(family.options.get("sample_weight", 1))
+    value = [scale * truth.categorical_with_logits(z, target, *mix) for z, target in pairs]
+    slopes = _flat(truth.categorical_with_logits_gradient(z, t, *mix) for z, t in pairs)
+    gradient = [scale * slope for slope in slopes]
     soft = smoothing or family.kind == "soft targets"
     term = _flat(_term(z, target, *mix) for z, target in pairs) if soft else None
     for name in names:
@@ -493,8 +500,9 @@ def _binary_logits_checks(family: Family) -> Iterator[Check]:
     term = None
     if "gamma" in options:
         function, mix = "binary_focal_loss_with_logits", (options["gamma"], options["alpha"])
-        value = [truth.focal(*pair, *mix) for pair in pairs]
-        gradient = [truth.focal_gradient(*pair, *mix) for pair in pairs]
+        scale = mpf(options.get("sample_weight", 1))
+        value = [scale * truth.focal(*pair, *mix) for pair in pairs]
+        gradient = [scale * truth.focal_gradient(*pair, *mix) for pair in pairs]
     else:
         if family.name == "binary":
             yield Check("sigmoid", False, (z,), {}, [truth.sigmoid(v) for v, _ in pairs])

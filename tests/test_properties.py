@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import crossent
+from tests import loss_table
 from tests.loss_table import LOSSES, REDUCTIONS, Array, Loss
 
 EPS = np.finfo(np.float64).eps
@@ -210,6 +211,59 @@ def test_rows_do_not_see_each_other(loss: Loss, data: st.DataObject) -> None:
         row = Call(call.predictions[index], call.targets[index], {})
         assert_same(row(loss, reduction="none"), np.asarray(whole)[index])
         assert_same(row.grad(loss, reduction="sum"), slopes[index], terms=row.terms(loss))
+
+
+@every_loss
+def test_large_batch_is_a_small_one_repeated(loss: Loss) -> None:
+    """Larger than any tile, with every option; no row takes the weight or target of another."""
+    random, times = np.random.default_rng(8), 3000
+    small_batch = (37,)
+    predictions, target = loss_table.inputs(loss, random, small_batch, "random", soft=True)
+    options = {name: loss_table.option(name, random, small_batch) for name in loss.options}
+    if "class_weight" in options:
+        options["class_weight"] = random.uniform(0.1, 5, predictions.shape)
+    small = Call(predictions, target, options)
+
+    def repeated(array: Array) -> Array:
+        return np.tile(array, (times,) + (1,) * (array.ndim - 1))
+
+    many = {
+        name: repeated(value) if isinstance(value, np.ndarray) else value
+        for name, value in options.items()
+    }
+    large = Call(repeated(predictions), repeated(target), many)
+    assert_same(large(loss, reduction="none"), repeated(small(loss, reduction="none")))
+    slopes = small.grad(loss, reduction="sum")
+    assert_same(large.grad(loss, reduction="sum"), repeated(slopes), terms=small.terms(loss))
+    for reduction in ("mean", "weighted_mean"):
+        assert_same(large(loss, reduction=reduction), small(loss, reduction=reduction))
+
+
+@every_loss_over_classes
+@pytest.mark.parametrize("classes", [4, 5, 64, 1023, 70_000])
+def test_impossible_classes_change_nothing(loss: Loss, classes: int) -> None:
+    """Also where a row is wider than any tile, or not a multiple of a vector."""
+    random = np.random.default_rng(9)
+    places = np.sort(random.choice(classes, 4, replace=False))
+    predictions, target = loss_table.inputs(loss, random, (5,), "random", soft=True)
+    options = {"class_weight": random.uniform(0.1, 5, 4), "sample_weight": random.uniform(0, 2, 5)}
+    narrow = Call(predictions, target, options)
+
+    def padded(array: Array, value: float) -> Array:
+        result = np.full((*array.shape[:-1], classes), value)
+        result[..., places] = array
+        return result
+
+    wide = Call(
+        padded(predictions, -np.inf if loss.predictions == "logits" else 0.0),
+        places[target] if loss.targets == "labels" else padded(target, 0.0),
+        options | {"class_weight": padded(options["class_weight"], 3.0)},
+    )
+    for reduction in REDUCTIONS:
+        assert_same(wide(loss, reduction=reduction), narrow(loss, reduction=reduction))
+        gradient = wide.grad(loss, reduction=reduction)
+        expected = padded(narrow.grad(loss, reduction=reduction), 0.0)
+        assert_same(gradient, expected, terms=narrow.terms(loss))
 
 
 @every_loss_over_classes
