@@ -245,6 +245,13 @@ def target_logits(z: Array, share: Array, gradient: bool) -> LossAndSlope:
     return loss, parts.p * others - share * miss, parts.unit
 
 
+def one_hot(y: NDArray[np.intp], classes: int) -> Array:
+    """Return a row for each label: 1 at the label, 0 elsewhere."""
+    rows = np.zeros((len(y), classes))
+    rows[np.arange(len(y)), y] = 1.0
+    return rows
+
+
 def label_probs(p: Array, y: NDArray[np.intp], gradient: bool) -> LossAndSlope:
     """−log p_y."""
     own = np.arange(len(p)), y

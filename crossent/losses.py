@@ -595,7 +595,7 @@ def _categorical(
         return sample * each
 
     def kernel(x: _kernels.Array, tile: slice, gradient: bool) -> _kernels.LossAndSlope:
-        share = np.eye(classes)[y[tile]] if sparse else t[tile].astype(_kernels.WORK)
+        share = _kernels.one_hot(y[tile], classes) if sparse else t[tile].astype(_kernels.WORK)
         share = (1.0 - smoothing) * share + smoothing / classes
         if weights is not None:
             share = share * weights[tile]

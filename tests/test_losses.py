@@ -1,5 +1,6 @@
 """The losses: semantics by hand, limits, and the numbers of mpmath."""
 
+import tracemalloc
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -471,3 +472,13 @@ def test_probabilities_close_to_their_ends() -> None:
 @pytest.mark.parametrize("loss", [crossent.binary_cross_entropy_with_logits])
 def test_arguments_keep_their_names(loss: Callable[..., Any]) -> None:
     assert loss(logits=[0.0], targets=[1.0]) == pytest.approx(LN2, rel=ULP)
+
+
+def test_smoothed_labels_of_many_classes_need_no_square_of_them() -> None:
+    classes = 100_000
+    z = np.random.default_rng(0).standard_normal((2, classes))
+    tracemalloc.start()
+    sparse_categorical_cross_entropy_with_logits(z, [0, 7], label_smoothing=0.1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 32 * z.nbytes
