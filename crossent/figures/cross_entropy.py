@@ -50,8 +50,8 @@ def cross_entropy_bars(truth: int, belief: int) -> VegaLite:
                 "text": {"fontSize": 13},
             },
             "params": [
-                slider("truth", "Triangles in the container", truth, _SHAPES),
-                slider("belief", "Triangles you believe in", belief, _SHAPES),
+                slider("truth", "Triangles in p", truth, _SHAPES),
+                slider("belief", "Triangles in q", belief, _SHAPES),
             ],
             "data": {"sequence": {"start": 0, "stop": _SHAPES, "as": "shape"}},
             "transform": [
