@@ -221,7 +221,7 @@ def label_logits(z: Array, y: NDArray[np.intp], gradient: bool) -> LossAndSlope:
     """−log p_y."""
     parts = leave_one_out(z, y)
     if gradient:
-        parts.p[np.arange(len(z)), y] = -parts.miss
+        parts.p[np.arange(len(z)), y] = 0.0 - parts.miss
     return parts.loss, parts.p, parts.unit
 
 
@@ -265,11 +265,11 @@ def label_probs(p: Array, y: NDArray[np.intp], gradient: bool) -> LossAndSlope:
 def target_probs(p: Array, share: Array, gradient: bool) -> LossAndSlope:
     """Σ_k s_k (−log p_k), for the shares s_k of the target."""
     loss = row_sums(weighted(share, 0.0 - np.log(p)))
-    return loss, -weighted(share, 1.0 / p) if gradient else None, 1.0
+    return loss, 0.0 - weighted(share, 1.0 / p) if gradient else None, 1.0
 
 
 def binary_logits(
-    z: Array, positive: Array, negative: Array, _gradient: bool, *, gamma: float
+    z: Array, positive: Array, negative: Array, gradient: bool, *, gamma: float
 ) -> LossAndSlope:
     """Σ of the two shares of the target times σ(∓z)^γ log(1 + e^∓z)."""
     lift = _lift(np.abs(z))
@@ -279,14 +279,13 @@ def binary_logits(
     slope = np.zeros_like(z)
     for share, x in ((positive, -z), (negative, z)):
         softplus = np.maximum(x, 0.0) / unit + np.log1p(small)
-        near = np.where(x < 0.0, small, 1.0 / unit)
-        if gamma:
-            focus = _sigmoid_power(x, small, gamma)
-            far = np.where(x < 0.0, 1.0, small * unit)
-            near = focus * (near + gamma * weighted(far, softplus))
-            softplus *= focus
-        loss += weighted(share, softplus)
-        slope = weighted(share, near / (1.0 + small)) - slope
+        focus = _sigmoid_power(x, small, gamma) if gamma else 1.0
+        loss += weighted(share, focus * softplus)
+        if gradient:
+            near = np.where(x < 0.0, small, 1.0 / unit)
+            if gamma:
+                near += gamma * weighted(np.where(x < 0.0, 1.0, small * unit), softplus)
+            slope = weighted(share, focus * near / (1.0 + small)) - slope
     return loss[:, 0], slope, unit[:, 0]
 
 
