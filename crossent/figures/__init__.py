@@ -9,6 +9,7 @@ from crossent.figures.cross_entropy import cross_entropy_bars
 from crossent.figures.entropy import entropy_bars
 from crossent.figures.family import focal_curves
 from crossent.figures.likelihood import coin_likelihood
+from crossent.figures.smoothing import loss_ruler, smoothing_floor
 from crossent.figures.softmax import softmax_bars
 from crossent.figures.style import PALETTE, use_style
 from crossent.figures.vega import VegaLite
@@ -25,6 +26,8 @@ __all__ = [
     "decision_threshold",
     "entropy_bars",
     "focal_curves",
+    "loss_ruler",
+    "smoothing_floor",
     "softmax_bars",
     "two_losses",
     "use_style",
