@@ -58,7 +58,7 @@ def binary_loss(logit: float, target: float) -> VegaLite:
             "data": {"values": [{"side": -1.5}, {"side": 1.5}]},
             "transform": [
                 calculate("z", "logit + datum.side"),
-                calculate("loss", "loss_here + datum.side * (probability - target)"),
+                calculate("loss", "loss_here + datum.side * slope"),
             ],
             "encoding": {"x": {"field": "z"}, "y": {"field": "loss"}},
         },
@@ -73,7 +73,7 @@ def binary_loss(logit: float, target: float) -> VegaLite:
         "probability σ(z)": ("probability",),
         "loss": ("loss_here",),
         "lowest loss for this target": ("floor",),
-        "gradient σ(z) − y": ("probability - target",),
+        "gradient σ(z) − y": ("slope",),
     }
     x = {"title": "logit z", "values": [*range(-6, 7, 2)], "grid": False}
     y = {"title": "loss in nats", "titleAnchor": "start", "values": [*range(7)], "domain": False}
@@ -93,6 +93,7 @@ def binary_loss(logit: float, target: float) -> VegaLite:
                 slider("logit", "Logit z", logit, 6, 0.1, -6),
                 slider("target", "Target y", target, 1, 0.1),
                 {"name": "probability", "expr": "1 / (1 + exp(-logit))"},
+                {"name": "slope", "expr": "probability - target"},
                 {"name": "loss_here", "expr": _STABLE.format(z="logit")},
                 {"name": "floor", "expr": f"target > 0 && target < 1 ? {_ENTROPY} : 0"},
             ],
