@@ -19,8 +19,8 @@ _LINE = 0.28
 # Each curve with its weight and its focusing exponent.
 _CURVES: list[tuple[str, str, str, dict[str, Any]]] = [
     ("cross-entropy", "1", "0", {"color": GRAY, "strokeDash": [6, 4]}),
-    ("focal, y = 1", "alpha", "gamma", {"color": PALETTE[1]}),
-    ("focal, y = 0", "(1 - alpha)", "gamma", {"color": PALETTE[0]}),
+    ("focal y=1", "alpha", "gamma", {"color": PALETTE[1]}),
+    ("focal y=0", "(1 - alpha)", "gamma", {"color": PALETTE[0]}),
 ]
 
 
@@ -71,7 +71,7 @@ def focal_curves(gamma: float = 2.0, alpha: float = 0.25, p_t: float = 0.9) -> V
             },
             "params": [
                 slider("gamma", "Focusing γ", gamma, 5, 0.5),
-                slider("alpha", "Weight α of y = 1 (y = 0 has 1 − α)", alpha, 1, 0.05),
+                slider("alpha", "Weight α", alpha, 1, 0.05),
                 slider("probability", "Probability p_t", p_t, 0.99, 0.01, 0.01),
             ],
             "encoding": {
@@ -161,7 +161,7 @@ def _table() -> list[dict[str, Any]]:
         for line, name in enumerate(rows, start=1)
     ]
     for column, (name, weight, gamma, look) in enumerate(_CURVES):
-        x = 0.44 + 0.28 * column
+        x = 0.48 + 0.26 * column
         layers.append(
             _text(x, _TOP - _LINE / 2, f"'{name}'", color=look["color"], fontWeight="bold")
         )
