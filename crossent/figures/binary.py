@@ -1,20 +1,14 @@
 """The figures of the chapter on binary cross-entropy."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from crossent.figures.style import GRAY, PALETTE
-from crossent.figures.vega import VegaLite, calculate, slider
+from crossent.figures.vega import CONFIG, VegaLite, calculate, slider, table
 from crossent.gradients import value_and_grad
 from crossent.losses import binary_cross_entropy, binary_cross_entropy_with_logits
-
-CONFIG = {
-    "axis": {"labelFontSize": 12, "titleFontSize": 13, "titleFontWeight": "normal"},
-    "text": {"fontSize": 13},
-}
 
 _STABLE = "max({z}, 0) - target * {z} + log(1 + exp(-abs({z})))"
 _ENTROPY = "-target * log(target) - (1 - target) * log(1 - target)"
@@ -271,37 +265,3 @@ def _rules(low: float, high: float) -> list[dict[str, Any]]:
         }
         for place, mark in marks
     ]
-
-
-def table(
-    numbers: Mapping[str, tuple[str, ...]],
-    columns: tuple[float, ...],
-    top: float,
-    line: float,
-    row: list[dict[str, Any]] | None = None,
-) -> list[dict[str, Any]]:
-    """Write a line for each name: the name on the left, its numbers right-aligned beside it.
-
-    ``columns`` are their places along x; the first line is at y = ``top``, the next ones ``line``
-    below. The expressions see the parameters, and a row of the data if ``row`` picks one.
-    """
-    source: dict[str, Any] = {"data": {"values": [{}]}} if row is None else {}
-    layers = []
-    for index, (name, expressions) in enumerate(numbers.items()):
-        values = [f"isFinite({each}) ? format({each}, '.3f') : '–'" for each in expressions]
-        for x, align, text in zip(
-            columns, ["left", *["right"] * len(values)], [f"'{name}'", *values], strict=True
-        ):
-            layers.append(
-                {
-                    **source,
-                    "transform": [*(row or []), calculate("text", text)],
-                    "mark": {"type": "text", "align": align, "baseline": "middle"},
-                    "encoding": {
-                        "x": {"datum": x},
-                        "y": {"datum": top - index * line},
-                        "text": {"field": "text"},
-                    },
-                }
-            )
-    return layers

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from crossent.figures.style import GRAY, PALETTE
-from crossent.figures.vega import VegaLite, calculate, slider
+from crossent.figures.vega import CONFIG, VegaLite, calculate, slider
 from crossent.information import entropy
 
 
@@ -45,10 +45,7 @@ def entropy_bars(weights: tuple[int, int, int, int]) -> VegaLite:
             ),
             "height": 380,
             "view": {"stroke": None},
-            "config": {
-                "axis": {"labelFontSize": 12, "titleFontSize": 13, "titleFontWeight": "normal"},
-                "text": {"fontSize": 13},
-            },
+            "config": CONFIG,
             "params": [
                 slider(f"weight_{outcome}", f"Weight of {outcome}", weight, 16)
                 for outcome, weight in zip(outcomes, weights, strict=True)

@@ -1,6 +1,13 @@
 """Interactive figures as Vega-Lite specifications, and the pieces that their specs share."""
 
+from collections.abc import Mapping
 from typing import Any
+
+# Legible on a phone, where the figure is 300 px wide.
+CONFIG = {
+    "axis": {"labelFontSize": 12, "titleFontSize": 13, "titleFontWeight": "normal"},
+    "text": {"fontSize": 13},
+}
 
 
 class VegaLite:
@@ -48,3 +55,37 @@ def slider(
 def calculate(name: str, expression: str) -> dict[str, Any]:
     """Return a transform that adds the field ``name``."""
     return {"calculate": expression, "as": name}
+
+
+def table(
+    numbers: Mapping[str, tuple[str, ...]],
+    columns: tuple[float, ...],
+    top: float,
+    line: float,
+    row: list[dict[str, Any]] | None = None,
+) -> list[dict[str, Any]]:
+    """Write a line for each name: the name on the left, its numbers right-aligned beside it.
+
+    ``columns`` are their places along x; the first line is at y = ``top``, the next ones ``line``
+    below. The expressions see the parameters, and a row of the data if ``row`` picks one.
+    """
+    source: dict[str, Any] = {"data": {"values": [{}]}} if row is None else {}
+    layers = []
+    for index, (name, expressions) in enumerate(numbers.items()):
+        values = [f"isFinite({each}) ? format({each}, '.3f') : '–'" for each in expressions]
+        for x, align, text in zip(
+            columns, ["left", *["right"] * len(values)], [f"'{name}'", *values], strict=True
+        ):
+            layers.append(
+                {
+                    **source,
+                    "transform": [*(row or []), calculate("text", text)],
+                    "mark": {"type": "text", "align": align, "baseline": "middle"},
+                    "encoding": {
+                        "x": {"datum": x},
+                        "y": {"datum": top - index * line},
+                        "text": {"field": "text"},
+                    },
+                }
+            )
+    return layers

@@ -5,9 +5,8 @@ from typing import Any
 import numpy as np
 
 from crossent.activations import sigmoid
-from crossent.figures.binary import CONFIG, table
 from crossent.figures.style import PALETTE
-from crossent.figures.vega import VegaLite, calculate, slider
+from crossent.figures.vega import CONFIG, VegaLite, calculate, slider, table
 
 _NAMES = {"ce": "cross-entropy", "se": "squared error"}
 _LOSS = {"ce": "log(1 + exp(-{z}))", "se": "pow(1 / (1 + exp({z})), 2)"}
