@@ -1,10 +1,11 @@
 """What theory says of every loss, with inputs from Hypothesis."""
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -16,11 +17,21 @@ EPS = np.finfo(np.float64).eps
 # Two results of the same number, each within 4 ulp of it, differ by no more than 8.
 RTOL = 8 * EPS
 
-OVER_CLASSES = [loss for loss in LOSSES if loss.has_classes]
-OVER_LOGITS = [loss for loss in OVER_CLASSES if loss.predictions == "logits"]
-every_loss = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.name)
-every_loss_over_classes = pytest.mark.parametrize("loss", OVER_CLASSES, ids=lambda loss: loss.name)
-every_softmax_loss = pytest.mark.parametrize("loss", OVER_LOGITS, ids=lambda loss: loss.name)
+
+def over(losses: Iterable[Loss]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("loss", list(losses), ids=lambda loss: loss.name)
+
+
+def over_those_with(option: str) -> pytest.MarkDecorator:
+    return over(loss for loss in LOSSES if option in loss.options)
+
+
+every_loss = over(LOSSES)
+every_loss_over_classes = over(loss for loss in LOSSES if loss.has_classes)
+every_loss_over_logits = over(loss for loss in LOSSES if loss.predictions == "logits")
+every_softmax_loss = over(
+    loss for loss in LOSSES if loss.has_classes and loss.predictions == "logits"
+)
 
 
 class Call(NamedTuple):
@@ -354,11 +365,9 @@ def test_class_weights_multiply(loss: Loss, data: st.DataObject) -> None:
     assert_same(call(loss, reduction="none", class_weight=matrix), whole)
 
 
-@every_loss
+@over_those_with("label_smoothing")
 @given(data=st.data(), eps=floats(0, 1))
 def test_smoothing_is_linear(loss: Loss, data: st.DataObject, eps: float) -> None:
-    if "label_smoothing" not in loss.options:
-        return
     call = data.draw(calls(loss))
     call.options.pop("label_smoothing", None)
     none, some, all_ = (
@@ -366,6 +375,23 @@ def test_smoothing_is_linear(loss: Loss, data: st.DataObject, eps: float) -> Non
     )
     # Three roundings of its own: (1 - eps), the products and their sum.
     np.testing.assert_allclose(some, (1 - eps) * none + eps * all_, rtol=2 * RTOL)
+
+
+@over_those_with("label_smoothing")
+@given(data=st.data())
+def test_full_smoothing_is_the_mean_over_the_targets(loss: Loss, data: st.DataObject) -> None:
+    call = data.draw(calls(loss))
+    call.options.pop("label_smoothing", None)
+    call.options.pop("ignore_index", None)
+    classes = call.predictions.shape[-1] if loss.has_classes else 2
+    if loss.targets == "dense":
+        certain = [np.broadcast_to(row, call.targets.shape) for row in np.eye(classes)]
+    else:
+        certain = [np.full_like(call.targets, label) for label in range(classes)]
+    each = [call._replace(targets=target)(loss, reduction="none") for target in certain]
+    smooth = call(loss, reduction="none", label_smoothing=1.0)
+    # The sum of C losses within 4 ulp, and its own C roundings.
+    np.testing.assert_allclose(smooth, sum(each) / classes, rtol=(8 + classes) * EPS)
 
 
 @every_loss
@@ -401,20 +427,16 @@ def test_reductions_are_consistent(loss: Loss, data: st.DataObject) -> None:
     assert_same(weighted, slope, terms=call.terms(loss))
 
 
-@every_loss
+@over_those_with("ignore_index")
 @given(data=st.data())
 def test_ignored_is_as_if_absent(loss: Loss, data: st.DataObject) -> None:
-    if "ignore_index" not in loss.options:
-        return
     call = data.draw(calls(loss, plain=True))
     ignored = data.draw(st.integers(0, call.predictions.shape[-1] - 1) | st.just(-100))
     target = np.array(call.targets)
     hidden = data.draw(hnp.arrays(bool, target.shape))
-    hidden[hidden & (np.cumsum(~hidden).reshape(hidden.shape) == 0)] = False
     target[hidden] = ignored
     kept = target != ignored
-    if not kept.any():
-        return
+    assume(kept.any())
     there = Call(call.predictions[kept], target[kept], {})
     call = Call(call.predictions, target, {"ignore_index": ignored})
     for reduction in ("sum", "mean", "weighted_mean"):
@@ -533,14 +555,14 @@ def test_results_keep_the_dtype(
         assert gradient.shape == call.predictions.shape
 
 
-@every_loss
+@over(  # rounded probabilities do not sum to 1 in float64
+    loss for loss in LOSSES if loss.predictions == "logits" or not loss.has_classes
+)
 @pytest.mark.parametrize(("dtype", "bound"), [(np.float32, 4), (np.float16, 1)])
 @given(data=st.data())
 def test_low_precision_is_high_precision_rounded(
     loss: Loss, dtype: type[np.floating[Any]], bound: float, data: st.DataObject
 ) -> None:
-    if loss.predictions == "probabilities" and loss.has_classes:
-        return  # rounded probabilities do not sum to 1 in float64
     call = data.draw(calls(loss))
     low = call._replace(predictions=call.predictions.astype(dtype))
     high = low._replace(predictions=low.predictions.astype(np.float64))
@@ -557,7 +579,7 @@ def test_low_precision_is_high_precision_rounded(
     assert (gap <= (bound + 0.5) * np.maximum(eps * np.abs(slopes), tiny)).all()
 
 
-@pytest.mark.parametrize("loss", [loss for loss in LOSSES if loss.predictions == "logits"])
+@every_loss_over_logits
 def test_integers_become_float64(loss: Loss) -> None:
     shape = (2, 3) if loss.has_classes else (2,)
     logits = np.arange(np.prod(shape)).reshape(shape)
