@@ -5,14 +5,10 @@ from typing import Any
 import numpy as np
 
 from crossent.figures.style import GRAY, PALETTE
-from crossent.figures.vega import VegaLite, calculate, slider
+from crossent.figures.vega import CONFIG, VegaLite, calculate, slider
 from crossent.information import entropy
 from crossent.losses import sparse_categorical_cross_entropy_with_logits
 
-_CONFIG = {
-    "axis": {"labelFontSize": 12, "titleFontSize": 13, "titleFontWeight": "normal"},
-    "text": {"fontSize": 13},
-}
 # Of the smoothed target: the probability of the labeled class, and of each other class.
 _TRUE, _OTHER = "(1 - smoothing + smoothing / classes)", "(smoothing / classes)"
 _FLOOR = f"(smoothing > 0 ? -{_TRUE} * log({_TRUE}) - (classes - 1) * {_OTHER} * log({_OTHER}) : 0)"
@@ -66,7 +62,7 @@ def smoothing_floor(classes: int, smoothing: float, margin: float) -> VegaLite:
             ),
             "height": 340,
             "view": {"stroke": None},
-            "config": _CONFIG,
+            "config": CONFIG,
             "params": [
                 slider("smoothing", "Smoothing ε", smoothing, 0.5, 0.01),
                 slider("classes", "Classes K", classes, 100, start=2),
@@ -186,7 +182,7 @@ def loss_ruler(loss: float, classes: int, smoothing: float) -> VegaLite:
             ),
             "height": 230,
             "view": {"stroke": None},
-            "config": _CONFIG,
+            "config": CONFIG,
             "params": [
                 slider("loss", "Your loss", loss, 8, 0.01),
                 slider("classes", "Classes K", classes, 1000, start=2),

@@ -3,7 +3,7 @@
 from typing import Any
 
 from crossent.figures.style import PALETTE
-from crossent.figures.vega import VegaLite, calculate, slider
+from crossent.figures.vega import CONFIG, VegaLite, calculate, slider
 
 _LOSSES = (0.5, 2.0)  # of a sample of class A, of class B
 _MOST = 8  # samples of a class
@@ -51,10 +51,7 @@ def weighted_means(samples: tuple[int, int], weights: tuple[float, float]) -> Ve
             ),
             "height": 340,
             "view": {"stroke": None},
-            "config": {
-                "axis": {"labelFontSize": 12, "titleFontSize": 13, "titleFontWeight": "normal"},
-                "text": {"fontSize": 13},
-            },
+            "config": CONFIG,
             "params": [
                 *(
                     slider(f"samples_{name}", f"Samples of class {name}", value, _MOST)
