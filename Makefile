@@ -26,11 +26,14 @@ help: ## list what can be made
 book: $(SITE) ## build the site and say where to open it
 	@echo "The book is built. Open file://$(abspath $(SITE))"
 
+# Two processes share the cores, so a thread pool in each would only get in the other's way.
+test notebooks: export OMP_NUM_THREADS = 1
+
 test: $(VENV)/.all $(SITE) ## check everything: lint, types, tests with doctests, every notebook, the site
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --quiet --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest --quiet
+	$(BIN)/python -m pytest --quiet -n 2 --dist loadgroup --cov
 	$(BIN)/python -m pytest --quiet --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg \
 		--nbval-cell-timeout=120 -n 2 --dist loadfile $(NOTEBOOKS)
 
