@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from crossent.figures.style import PALETTE
-from crossent.figures.vega import VegaLite, calculate, slider
+from crossent.figures.vega import CONFIG, VegaLite, calculate, slider
 from crossent.information import cross_entropy, entropy
 
 _SHAPES = 30
@@ -45,10 +45,7 @@ def cross_entropy_bars(truth: int, belief: int) -> VegaLite:
             ),
             "height": 330,
             "view": {"stroke": None},
-            "config": {
-                "axis": {"labelFontSize": 12, "titleFontSize": 13, "titleFontWeight": "normal"},
-                "text": {"fontSize": 13},
-            },
+            "config": CONFIG,
             "params": [
                 slider("truth", "Triangles in p", truth, _SHAPES),
                 slider("belief", "Triangles in q", belief, _SHAPES),

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from crossent.figures.style import GRAY, PALETTE
-from crossent.figures.vega import VegaLite, calculate, slider
+from crossent.figures.vega import CONFIG, VegaLite, calculate, slider
 from crossent.gradients import value_and_grad
 from crossent.losses import binary_cross_entropy_with_logits, binary_focal_loss_with_logits
 
@@ -65,10 +65,7 @@ def focal_curves(gamma: float = 2.0, alpha: float = 0.25, p_t: float = 0.9) -> V
             ),
             "height": 430,
             "view": {"stroke": None},
-            "config": {
-                "axis": {"labelFontSize": 12, "titleFontSize": 13, "titleFontWeight": "normal"},
-                "text": {"fontSize": 13, "baseline": "middle"},
-            },
+            "config": CONFIG | {"text": {"fontSize": 13, "baseline": "middle"}},
             "params": [
                 slider("gamma", "Focusing γ", gamma, 5, 0.5),
                 slider("alpha", "Weight α", alpha, 1, 0.05),

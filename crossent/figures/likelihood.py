@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from crossent.figures.style import GRAY, PALETTE
-from crossent.figures.vega import VegaLite, calculate, slider
+from crossent.figures.vega import CONFIG, VegaLite, calculate, slider
 from crossent.information import cross_entropy
 
 _HEADS = 0.7  # of the flips in the sample
@@ -46,10 +46,7 @@ def coin_likelihood(bias: float, flips: int) -> VegaLite:
             ),
             "height": 340,
             "view": {"stroke": None},
-            "config": {
-                "axis": {"labelFontSize": 12, "titleFontSize": 13, "titleFontWeight": "normal"},
-                "text": {"fontSize": 13},
-            },
+            "config": CONFIG,
             "params": [
                 slider("bias", "Bias q", bias, 0.99, 0.01, 0.01),
                 slider("flips", "Flips", flips, 200, 10, 10),
