@@ -88,6 +88,7 @@ def test_a_wrong_figure_is_an_error(part: str, value: object, message: str) -> N
             '<p>so <span class="math nowrap">(p),</span> then</p>',
         ),
         ('<p><span class="math">p</span> is</p>', '<p><span class="math">p</span> is</p>'),
+        ('<th class="head"></th><th>p</th>', '<td class="head"></td><th>p</th>'),
         ('<div role="doc-biblioentry"></div>', '<div role="listitem"></div>'),
     ],
 )

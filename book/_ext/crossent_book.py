@@ -242,6 +242,9 @@ def repair(body: str) -> str:
     # every exercise and every solution would have the same id
     for content in soup.select("#exercise-content, #solution-content"):
         del content["id"]
+    # The empty corner of a table heads nothing.
+    for corner in soup.select("th:empty"):
+        corner.name = "td"
     # docutils makes a list of the bibliography, but its entries no list items
     for entry in soup.select("[role=doc-biblioentry]"):
         entry["role"] = "listitem"
