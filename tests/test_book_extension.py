@@ -89,6 +89,10 @@ def test_a_wrong_figure_is_an_error(part: str, value: object, message: str) -> N
         ),
         ('<p><span class="math">p</span> is</p>', '<p><span class="math">p</span> is</p>'),
         ('<th class="head"></th><th>p</th>', '<td class="head"></td><th>p</th>'),
+        (
+            "<th><math><mrow><mi>γ</mi></mrow></math></th><math><mi>γ</mi></math>",
+            '<th><math aria-label="γ"><mrow><mi>γ</mi></mrow></math></th><math><mi>γ</mi></math>',
+        ),
         ('<div role="doc-biblioentry"></div>', '<div role="listitem"></div>'),
     ],
 )

@@ -245,6 +245,9 @@ def repair(body: str) -> str:
     # The empty corner of a table heads nothing.
     for corner in soup.select("th:empty"):
         corner.name = "td"
+    # A formula that is the whole header of a column gives it no name that axe would see.
+    for formula in soup.select("th math"):
+        formula["aria-label"] = "".join(leaf.text for leaf in formula.select("mi, mn, mo, mtext"))
     # docutils makes a list of the bibliography, but its entries no list items
     for entry in soup.select("[role=doc-biblioentry]"):
         entry["role"] = "listitem"
