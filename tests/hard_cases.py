@@ -275,6 +275,7 @@ def _binary_families(random: np.random.Generator) -> Iterator[Family]:
     z = np.concatenate([z, random.normal(scale=3, size=40), random.uniform(-745, 745, 40)])
     z = np.concatenate([z, [34.53835898238231, 3.4301095075199206, 28.33951400674359]])
     z = np.concatenate([z, [0.3015394695681338, 0.5055314624872149]])  # found by search
+    z = np.concatenate([z, [3.470995679501053, 2.70700282901824, 10.347626743605169]])
     # A third of the way: there (1 - p)² log p is among the subnormals.
     z = np.concatenate([z, [-236.2, 237.0, 240.1, -243.3, 243.3, 245.7, 248.3, -248.4]])
     z = np.concatenate([z, [1e4, -1e4, 1e6, -1e6, np.inf, -np.inf, np.nan]])
@@ -388,9 +389,9 @@ def families() -> tuple[Family, ...]:
 class Check:
     """One call, or the gradient of one call, and its true result, flat and in C order.
 
-    `scale`, where the result is a difference, is its largest term: below half of that the result is
-    ill-conditioned, and its error is measured in ulp of the term. `extra` is by how many ulp the
-    bound that the docstring states for float64 exceeds the usual one.
+    `scale`, where the result is a difference, is its largest term, which the bound is stated in;
+    below half of that the result is ill-conditioned. `extra` is by how many ulp the bound that the
+    docstring states for float64 exceeds the usual one.
     """
 
     function: str
@@ -418,12 +419,6 @@ def _one_hot(labels: Array, classes: int) -> Array:
     return np.equal.outer(labels, np.arange(classes)).astype(int)
 
 
-def _term(z: truth.Row, target: truth.Row, weights: truth.Row | None, eps: float) -> truth.Row:
-    """The larger of p Σm and m, whose difference is the gradient."""
-    mass = truth.weighted(target, weights, eps)
-    return [max(p * mp.fsum(mass), m) for p, m in zip(truth.softmax(z), mass, strict=True)]
-
-
 def _categorical_checks(family: Family, dense: Array, names: list[str]) -> Iterator[Check]:
     """Value and gradient of the losses over logits, for rows of targets and for labels."""
     weights = family.options.get("class_weight")
@@ -434,8 +429,7 @@ def _categorical_checks(family: Family, dense: Array, names: list[str]) -> Itera
     value = [scale * truth.categorical_with_logits(z, target, *mix) for z, target in pairs]
     slopes = _flat(truth.categorical_with_logits_gradient(z, t, *mix) for z, t in pairs)
     gradient = [scale * slope for slope in slopes]
-    soft = smoothing or family.kind == "soft targets"
-    term = _flat(_term(z, target, *mix) for z, target in pairs) if soft else None
+    term = _flat(truth.categorical_with_logits_term(*pair, *mix) for pair in pairs)
     for name in names:
         labels = name.startswith("sparse")
         args = family.predictions, family.targets if labels else dense.astype(family.dtype)
@@ -524,7 +518,7 @@ def _binary_checks(family: Family) -> Iterator[Check]:
     pairs = list(zip(truth.exact(q), truth.exact(targets), strict=True))
     value = [truth.binary(*pair, smoothing) for pair in pairs]
     gradient = [truth.binary_gradient(*pair, smoothing) for pair in pairs]
-    term = [truth.binary_term(*pair, smoothing) for pair in pairs]
+    term = [truth.binary_term(*pair, smoothing) for pair in pairs] if smoothing else None
     args = q, targets
     function = "binary_cross_entropy"
     yield Check(function, False, args, options | {"reduction": "none"}, value)
@@ -613,11 +607,11 @@ def has_no_digit(check: Check, got: Array) -> Array:
 
 
 @np.errstate(all="ignore")
-def errors_in_ulp(check: Check, got: Array) -> Array:
+def errors_in_ulp(check: Check, got: Array, *, of_terms: bool = False) -> Array:
     """Distances from the truth in units of the last place of the truth as rounded to the dtype.
 
-    Below the smallest normal number the unit is the spacing of the subnormals. Where the result is
-    ill-conditioned, it is the unit of the larger term.
+    Below the smallest normal number the unit is the spacing of the subnormals. With `of_terms` it
+    is the unit of the larger term wherever the result is a difference.
     """
     dtype = got.dtype
     near = np.array([float(true) for true in check.true])
@@ -626,10 +620,10 @@ def errors_in_ulp(check: Check, got: Array) -> Array:
         pairs = zip(check.true, near.tolist(), strict=True)
         rest = np.nan_to_num([float(true - mpf(value)) for true, value in pairs])
     expected = near.astype(dtype)
-    unit = expected
-    if check.scale is not None:
-        unit = np.where(is_ill_conditioned(check), rounded(check.scale, dtype), expected)
-    spacing = np.spacing(np.minimum(np.abs(unit), np.finfo(dtype).max)).astype(float)
+    unit = np.abs(expected)
+    if of_terms and check.scale is not None:
+        unit = np.fmax(unit, rounded(check.scale, dtype))
+    spacing = np.spacing(np.minimum(unit, np.finfo(dtype).max)).astype(float)
     errors = np.abs((got.astype(float) - near) - rest) / spacing
     same = (got == expected) | (np.isnan(got) & np.isnan(expected))
     finite = np.isfinite(got) & np.isfinite(expected)

@@ -167,6 +167,16 @@ def categorical_with_logits_gradient(
     return [p * total - m for p, m in zip(softmax(z), mass, strict=True)]
 
 
+@_enough_digits
+def categorical_with_logits_term(
+    z: Row, target: Row, weights: Row | None = None, smoothing: Real = 0
+) -> Row:
+    """The larger of the two documented terms whose difference is the gradient."""
+    mass = weighted(target, weights, smoothing)
+    total = mp.fsum(mass)
+    return [max(p * (total - m), m * (1 - p)) for p, m in zip(softmax(z), mass, strict=True)]
+
+
 def categorical(q: Row, target: Row, weights: Row | None = None, smoothing: Real = 0) -> Real:
     return -_dot(weighted(target, weights, smoothing), [mp.log(value) for value in q])
 
