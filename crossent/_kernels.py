@@ -70,10 +70,9 @@ def _shifted(z: Array, y: NDArray[np.intp]) -> Parts:
     z = z.copy()
     z[own] = -np.inf
     top = z.max(axis=1)
-    shift = np.where(top == -np.inf, 0.0, top)[:, None]
-    gap, rounding = _difference(z, shift)
+    gap, rounding = _difference(z, top[:, None])
     p = np.exp(gap) * (1.0 + rounding)
-    p[z == shift] = 1.0
+    p[z == top[:, None]] = 1.0
     others = row_sums(p)
 
     # The smaller side is scaled by e^−|margin|, the other by 1.
@@ -114,7 +113,7 @@ def row_sums(x: Array) -> Array:
     parts are too small for theirs to matter.
     """
     exponent = np.frexp(x.max(axis=1, initial=0.0) * x.shape[1])[1]
-    cut = np.ldexp(1.0, exponent + 1)[:, None]
+    cut = np.ldexp(1.0, exponent)[:, None]
     high = (x + cut) - cut
     sums: Array = high.sum(axis=1) + (x - high).sum(axis=1)
     # An infinite term cannot be cut.
@@ -129,8 +128,8 @@ def _difference(a: Array, b: Array) -> tuple[Array, Array]:
     return s, np.where(np.isfinite(error), error, 0.0)
 
 
-# Of each row: the loss, the gradient (None unless it is wanted, at most), and the unit of both.
-LossAndSlope = tuple[Array, Array | None, Array | float]
+# Of each row: the loss, the gradient (an array if it is wanted), and the unit of both.
+LossAndSlope = tuple[Array, Any, Array | float]
 RowsKernel = Callable[[Array, slice, bool], LossAndSlope]  # a tile, its place, gradient wanted
 
 
@@ -146,18 +145,15 @@ def map_rows(
 
 
 def map_loss(
-    kernel: RowsKernel,
-    rows: NDArray[Any],
-    weight: Array,
-    scale: Array | None,
-) -> tuple[Array, NDArray[Any] | None]:
-    """Return the weighted loss of each row and, given a scale for each row, the scaled gradient."""
+    kernel: RowsKernel, rows: NDArray[Any], weight: Array, scale: Array, gradient: bool
+) -> tuple[Array, NDArray[Any]]:
+    """Return the loss of each row times its weight and, if wanted, the gradient times its scale."""
     losses = np.empty(len(rows))
-    slopes = None if scale is None else np.empty(rows.shape, rows.dtype)
+    slopes = np.empty(rows.shape if gradient else 0, rows.dtype)
     for tile in tiles(*rows.shape):
-        loss, slope, unit = kernel(rows[tile].astype(WORK), tile, scale is not None)
+        loss, slope, unit = kernel(rows[tile].astype(WORK), tile, gradient)
         losses[tile] = weighted(weight[tile] * unit, loss)
-        if slopes is not None and slope is not None and scale is not None:
+        if gradient:
             slopes[tile] = weighted((scale[tile] * unit)[:, None], slope)
     return losses, slopes
 
@@ -279,7 +275,7 @@ def binary_logits(
     slope = np.zeros_like(z)
     for share, x in ((positive, -z), (negative, z)):
         softplus = np.maximum(x, 0.0) / unit + np.log1p(small)
-        focus = _sigmoid_power(x, small, gamma) if gamma else 1.0
+        focus = sigmoid_power(x, small, gamma) if gamma else 1.0
         loss += weighted(share, focus * softplus)
         if gradient:
             near = np.where(x < 0.0, small, 1.0 / unit)
@@ -289,7 +285,7 @@ def binary_logits(
     return loss[:, 0], slope, unit[:, 0]
 
 
-def _sigmoid_power(x: Array, small: Array, gamma: float) -> Array:
+def sigmoid_power(x: Array, small: Array, gamma: float) -> Array:
     """Return σ(x)^γ = e^(γ min(x, 0)) (1 + e^−|x|)^−γ, with γx and the sum repaired."""
     x = np.clip(x, -1e100, 0.0)
     exponent = gamma * x
@@ -350,7 +346,7 @@ def _divergence(p: Array, q: Array, difference: Array) -> Array:
     (p − q) (u + (1 + u) (artanh(u) / u − 1)), where the last bracket comes from the continued
     fraction artanh(u) / u = 1 / (1 − u² / (3 − 4 u² / (5 − 9 u² / (7 − …)))).
     """
-    u = np.where(difference == 0.0, 0.0, difference / (p + q))
+    u = difference / (p + q)
     square = u * u
     fraction = np.full_like(u, 2.0 * DEPTH + 1.0)
     for n in range(DEPTH, 1, -1):

@@ -123,7 +123,7 @@ def same_classes(arrays: dict[str, Floats], axes: dict[str, int]) -> None:
     )
 
 
-def probabilities(name: str, array: Floats, remedy: str = "") -> None:
+def probabilities(name: str, array: Floats, remedy: str) -> None:
     """Refuse values outside [0, 1], nan included."""
     inside = (array >= 0.0) & (array <= 1.0)
     _refuse_first(name, array, ~inside, f"probabilities lie in [0, 1]{remedy}")

@@ -40,17 +40,13 @@ class Form:
             message = "mean over nothing is nan: every element is ignored, of weight 0, or missing"
             warnings.warn(message, RuntimeWarning, stacklevel=3)
         scale = self.weight / divisor if divisor else np.zeros_like(self.weight)
-        losses, slopes = _kernels.map_loss(
-            self.kernel,
-            self.predictions.reshape(-1, shape[-1]),
-            self.weight,
-            scale if gradient else None,
-        )
+        rows = self.predictions.reshape(-1, shape[-1])
+        losses, slopes = _kernels.map_loss(self.kernel, rows, self.weight, scale, gradient)
         if self.reduction == "none":
             value = losses.reshape(shape[:-1]).astype(dtype)[()]
         else:
             value = dtype.type(_kernels.total(losses) / divisor)
-        return value, None if slopes is None else self.restore(slopes.reshape(shape))
+        return value, self.restore(slopes.reshape(shape)) if gradient else None
 
     def restore(self, x: _validate.Floats) -> Any:
         """Return an array like the predictions, with the class axis where it was."""

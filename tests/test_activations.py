@@ -56,6 +56,7 @@ ROWS = {
     "hardly anything": [744.9, 0.3, 0.0],
     "nothing": [801.0, 0.0, 0.0],
     "with an impossible class": [1.0, -INF, 2.0],
+    "the best is zero": [-700.3, 0.0, -710.0],
     "far apart, with an offset": [-1e6, -1e6 - 0.7, -1e6 + 610.1],
 }
 
@@ -75,6 +76,19 @@ def test_rows_do_not_influence_each_other() -> None:
     for function in (crossent.softmax, crossent.log_softmax, crossent.logsumexp):
         alone = [function(row) for row in rows]
         np.testing.assert_array_equal(function(rows), alone)
+
+
+def test_row_with_its_label_behind() -> None:
+    row = np.array([-1e6, -1e6 - 0.7, -1e6 + 610.1])
+    with np.errstate(all="ignore"):  # as its callers do
+        parts = _kernels.leave_one_out(row[None], np.array([1]))
+    close(parts.p[0], softmax(row))
+    assert parts.unit == parts.miss == 1.0
+
+
+def test_moderate_rows_take_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_kernels, "_shifted", lambda *_: pytest.fail("took the long way"))
+    close(crossent.softmax([300.0, -300.0, 299.7]), softmax([300.0, -300.0, 299.7]))
 
 
 LIMITS: list[tuple[list[float], list[float], list[float], float]] = [
@@ -99,6 +113,11 @@ def test_limits(z: list[float], p: list[float], log_p: list[float], total: float
     np.testing.assert_array_equal(crossent.softmax(z), p)
     np.testing.assert_array_equal(crossent.log_softmax(z), log_p)
     np.testing.assert_array_equal(crossent.logsumexp(z), total)
+
+
+def test_infinite_rows_are_limits_one_by_one() -> None:
+    rows = [[INF, 0.0], [0.0, INF], [NAN, 0.0], [INF, -INF]]
+    np.testing.assert_array_equal(crossent.softmax(rows), [[1, 0], [0, 1], [NAN, NAN], [1, 0]])
 
 
 def test_certainty_is_positive_zero() -> None:
@@ -162,6 +181,8 @@ def test_more_rows_than_a_tile_holds() -> None:
     ("rows", "columns", "steps"),
     [
         (0, 5, [(0, 0)]),
+        (0, 2 * _kernels.TILE, [(0, 0)]),
+        (1, 2 * _kernels.TILE, [(0, 1)]),
         (3, 2 * _kernels.TILE, [(0, 1), (1, 2), (2, 3)]),
         (5, _kernels.TILE // 2, [(0, 2), (2, 4), (4, 5)]),
     ],
@@ -184,6 +205,7 @@ def test_row_sums_are_correctly_rounded(terms: int) -> None:
     rows = np.stack(
         [
             np.full(terms, 0.7),
+            np.full(terms, 0.7e-20),
             np.exp(random.normal(size=terms) * 10),
             np.exp(random.uniform(-600, 600, terms)),
             np.zeros(terms),
