@@ -60,7 +60,7 @@ near p = y, where the result is less than half of the larger of the two terms wh
 is. There crossent is within its bound in ulp of that term, which the tests check.
 
 crossent states a bound of 4 ulp in float64 and float32 (perplexity: 4 + 2 log PP, focal loss:
-4 + γ) and of 1 ulp in float16.
+4 + γ, its gradient 5 + γ) and of 1 ulp in float16.
 
 {versions}.
 """

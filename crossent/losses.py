@@ -242,8 +242,9 @@ def binary_focal_loss_with_logits(
 
     Notes
     -----
-    Within 4 + γ ulp (float16: 1 ulp), and so is the gradient for hard targets; for soft targets its
-    error is that of the larger of two terms that may cancel.
+    Within 4 + γ ulp (float16: 1 ulp), and the gradient for hard targets within 5 + γ; for soft
+    targets its error is that of the larger of two terms that may cancel. Where the loss of an
+    element is below the smallest normal number, ``sample_weight`` multiplies its rounding, too.
 
     A soft target mixes the losses of the two classes. Keras and torchvision put it inside the
     focusing factor, which is the same for targets 0 and 1 only. Their default α is 0.25, in Keras
