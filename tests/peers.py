@@ -471,7 +471,8 @@ def _(probs: Array, targets: Array, *, reduction: str, sample_weight: Array | No
 
 def _compiled_loss(loss: Any, predictions: Array, targets: Array, weights: Array | None) -> Answer:
     """The losses of scikit-learn's own models, its only ones with a gradient."""
-    flat = None if weights is None else np.ascontiguousarray(weights.ravel(), predictions.dtype)
+    flat = None if weights is None else np.broadcast_to(weights, targets.shape).ravel()
+    flat = None if flat is None else flat.astype(predictions.dtype)
     rows = predictions.reshape(targets.size, -1)
     arrays = np.ascontiguousarray(targets.ravel(), predictions.dtype), np.ascontiguousarray(rows)
     value, gradient = loss.loss_gradient(*arrays, sample_weight=flat)
