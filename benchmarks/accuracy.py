@@ -57,10 +57,11 @@ single digit. ∞ is a result that is infinite or nan where it should be finite,
 
 Left out as ill-conditioned by nature: logsumexp near 0, and gradients of soft or smoothed targets
 near p = y, where the result is less than half of the larger of the two terms whose difference it
-is. There crossent is within its bound in ulp of that term, which the tests check.
+is. The tests hold crossent to its bound there, too, in ulp of that term.
 
-crossent states a bound of 4 ulp in float64 and float32 (perplexity: 4 + 2 log PP, focal loss:
-4 + γ, its gradient 5 + γ) and of 1 ulp in float16.
+crossent states a bound of 4 ulp in float64 and float32 and of 1 ulp in float16. Wider are, in
+float64: perplexity, 4 + 2 log PP; focal loss, 4 + γ, its gradient 5 + γ; and gradients of soft or
+smoothed targets, 4 ulp of their larger term, which may be 8 of the result.
 
 {versions}.
 """
