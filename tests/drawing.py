@@ -28,6 +28,11 @@ view.toSVG().then((svg) => process.stdout.write(svg));
 
 def readable(spec: dict[str, Any], signals: dict[str, Any]) -> list[str]:
     """Return the texts in the drawing."""
+    return re.findall(r"<text[^>]*>([^<]*)</text>", drawn(spec, signals))
+
+
+def drawn(spec: dict[str, Any], signals: dict[str, Any]) -> str:
+    """Return the drawing as SVG, 700 pixels wide."""
     node = shutil.which("node", path=Path(sys.executable).parent) or shutil.which("node")
     if node is None or not (ROOT / "node_modules" / "vega-lite").is_dir():
         assert not os.environ.get("CI"), "CI needs Node and node_modules: run `make book` first"
@@ -42,4 +47,4 @@ def readable(spec: dict[str, Any], signals: dict[str, Any]) -> list[str]:
     )
     assert run.returncode == 0, run.stderr
     assert "NaN" not in run.stdout
-    return re.findall(r"<text[^>]*>([^<]*)</text>", run.stdout)
+    return run.stdout

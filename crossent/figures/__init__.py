@@ -8,6 +8,7 @@ from crossent.figures.categorical import categorical_terms
 from crossent.figures.cross_entropy import cross_entropy_bars
 from crossent.figures.entropy import entropy_bars
 from crossent.figures.family import focal_curves
+from crossent.figures.gradient import simplex_gradient
 from crossent.figures.likelihood import coin_likelihood
 from crossent.figures.smoothing import loss_ruler, smoothing_floor
 from crossent.figures.softmax import softmax_bars
@@ -27,6 +28,7 @@ __all__ = [
     "entropy_bars",
     "focal_curves",
     "loss_ruler",
+    "simplex_gradient",
     "smoothing_floor",
     "softmax_bars",
     "two_losses",
