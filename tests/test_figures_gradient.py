@@ -80,4 +80,5 @@ def line(svg: str, color: str) -> NDArray[np.float64]:
     """Return the places along the first line of a color."""
     path = re.search(rf'd="([^"]*)" stroke="{color}"', svg)
     assert path is not None
-    return np.array(re.findall(r"-?[\d.]+", path[1]), dtype=np.float64).reshape(-1, 2)
+    numbers = [float(number) for number in re.findall(r"-?[\d.]+", path[1])]
+    return np.array(numbers).reshape(-1, 2)
