@@ -73,7 +73,8 @@ def test_the_curve_follows_the_gradient(logits: tuple[float, float, float], labe
 def way(svg: str) -> NDArray[np.float64]:
     """Return the curve of the drawing as probabilities, one prediction a row."""
     corners = np.insert(line(svg, GRAY)[:3], 2, 1, axis=1)  # of cat, dog and owl
-    return np.linalg.solve(corners.T, np.insert(line(svg, PALETTE[0]), 2, 1, axis=1).T).T
+    places = np.insert(line(svg, PALETTE[0]), 2, 1, axis=1)
+    return np.asarray(np.linalg.solve(corners.T, places.T).T, dtype=np.float64)
 
 
 def line(svg: str, color: str) -> NDArray[np.float64]:
