@@ -1,0 +1,1 @@
+"""Measurements of crossent side by side with the frameworks."""
