@@ -70,6 +70,14 @@ def test_the_curve_follows_the_gradient(logits: tuple[float, float, float], labe
     assert cosine.min() > 0.98  # the drawing's pixels have three decimals, the chords are short
 
 
+def test_no_field_is_computed_twice() -> None:
+    # Where the width changes later, as in a page, the second computation would start from its own
+    # result and move the mark out of the drawing.
+    for layer in figures.simplex_gradient((0, 0, 0)).spec["layer"]:
+        names = [transform["as"] for transform in layer.get("transform", [])]
+        assert len(names) == len(set(names)), names
+
+
 def way(svg: str) -> NDArray[np.float64]:
     """Return the curve of the drawing as probabilities, one prediction a row."""
     corners = np.insert(line(svg, GRAY)[:3], 2, 1, axis=1)  # of cat, dog and owl

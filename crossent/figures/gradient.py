@@ -82,7 +82,10 @@ def _pixels(field: str) -> dict[str, Any]:
 
 
 def _place(probs: str, suffix: str = "") -> list[dict[str, Any]]:
-    """Return transforms that add the pixels of a prediction; ``{}`` in ``probs`` is the class."""
+    """Return transforms that add the pixels of a prediction; ``{}`` in ``probs`` is the class.
+
+    No later transform may write to a field again: as the width changes, Vega would add to the new.
+    """
     cat, dog, owl = (probs.format(name) for name in _CLASSES)
     return [
         calculate(f"x{suffix}", f"width / 2 + side * ({dog} - ({cat})) / 2"),
@@ -103,8 +106,9 @@ def _triangle() -> list[dict[str, Any]]:
         {
             "data": {"values": corners},
             "transform": [
-                *_place("datum.{}"),
-                calculate("y", "datum.y + (datum.owl == 1 ? -13 : 14)"),
+                *_place("datum.{}", "0"),
+                calculate("x", "datum.x0"),
+                calculate("y", "datum.y0 + (datum.owl == 1 ? -13 : 14)"),
             ],
             "mark": {"type": "text", "fontSize": 14, "fontWeight": "bold"},
             "encoding": {"text": {"field": "at"}},
@@ -197,10 +201,10 @@ def _arrow() -> list[dict[str, Any]]:
             "data": _ONE,
             "transform": [
                 *_place("p_{}", "1"),
-                *_place("y_{}"),
-                calculate("turn", "atan2(datum.x - datum.x1, datum.y1 - datum.y)"),
-                calculate("x", "datum.x - 6 * sin(datum.turn)"),
-                calculate("y", "datum.y + 6 * cos(datum.turn)"),
+                *_place("y_{}", "2"),
+                calculate("turn", "atan2(datum.x2 - datum.x1, datum.y1 - datum.y2)"),
+                calculate("x", "datum.x2 - 6 * sin(datum.turn)"),
+                calculate("y", "datum.y2 + 6 * cos(datum.turn)"),
                 calculate("angle", "datum.turn * 180 / PI"),
             ],
             "mark": {"type": "point", "shape": "triangle", "filled": True, "color": PALETTE[1]},
@@ -233,7 +237,7 @@ def _captions() -> list[dict[str, Any]]:
 
 def _table() -> list[dict[str, Any]]:
     """Write each class with its probability, its target and its gradient; below them the loss."""
-    columns = (("p", "-15"), ("y", "45"), ("gradient p − y", "150"))
+    columns = (("p", "-15"), ("y", "60"), ("p − y", "150"))
     heads = [
         _text({"value": name}, x, _BASE + 42, "right", fontWeight="bold") for name, x in columns
     ]
