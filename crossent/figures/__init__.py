@@ -13,6 +13,8 @@ from crossent.figures.likelihood import coin_likelihood
 from crossent.figures.smoothing import loss_ruler, smoothing_floor
 from crossent.figures.softmax import softmax_bars
 from crossent.figures.style import PALETTE, use_style
+from crossent.figures.tensorflow import forgotten_logits
+from crossent.figures.training import training_epochs
 from crossent.figures.vega import VegaLite
 from crossent.figures.weights import weighted_means
 from crossent.figures.why_not_mse import two_losses
@@ -27,10 +29,12 @@ __all__ = [
     "decision_threshold",
     "entropy_bars",
     "focal_curves",
+    "forgotten_logits",
     "loss_ruler",
     "simplex_gradient",
     "smoothing_floor",
     "softmax_bars",
+    "training_epochs",
     "two_losses",
     "use_style",
     "weighted_means",
