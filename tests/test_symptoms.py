@@ -1,0 +1,214 @@
+"""The page of symptoms: each number and message stands in an output of the section it leads to.
+
+A symptom is whatever is code in the first column of a row. An ellipsis in it stands for any text.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+from myst_parser.mdit_to_docutils.base import default_slugify
+
+from .test_notebooks import NOTEBOOKS, ROOT, Json, read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+PAGE = ROOT / "book" / "symptoms.md"
+HEADING = re.compile(
+    r"^(?:\((?P<label>[\w-]+)\)=\n+)?(?P<marks>#{1,3}) (?P<title>.+)$", re.MULTILINE
+)
+WHY_AND_FIX = re.compile(r"\*\*Why\.\*\* .+\n\n\*\*Fix\.\*\* ", re.DOTALL)
+
+
+# --- The page ---
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a table: the symptoms, and the section that shows them."""
+
+    symptoms: tuple[str, ...]
+    target: str
+
+
+def rows(page: str) -> Iterator[Row]:
+    """Yield the rows of all tables that have four columns."""
+    for line in page.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        if not line.startswith("|") or len(cells) != 4 or cells[0] == "what you see":
+            continue
+        link = re.search(r"\{ref\}`[^<]+<(.+)>`|\[.+\]\((.+)\)", cells[3])
+        yield Row(
+            symptoms=tuple(re.findall(r"`([^`]+)`", cells[0])),
+            target=(link[1] or link[2]) if link else "",
+        )
+
+
+def stands_in(symptom: str, output: str) -> bool:
+    """Say whether an output has the symptom as a whole: 16.1181 and -16.118 are not 16.118."""
+    parts = [re.escape(" ".join(part.split())) for part in symptom.split("…")]
+    whole = rf"(?<![\w.-]){'.*'.join(parts)}(?!\w|\.\d)"
+    return re.search(whole, " ".join(output.split())) is not None
+
+
+# --- The notebooks ---
+
+
+@dataclass
+class Section:
+    """What stands between a heading and the next one of its level."""
+
+    labeled: bool
+    cells: list[Json] = field(default_factory=list)
+
+    @property
+    def outputs(self) -> list[str]:
+        return [text for cell in self.cells for text in texts(cell)]
+
+
+def texts(cell: Json) -> list[str]:
+    """Return what a cell printed or displayed as text."""
+    outputs = cell.get("outputs", [])
+    return ["".join(o.get("text") or o["data"].get("text/plain", "")) for o in outputs]
+
+
+def sections(path: Path) -> dict[str, Section]:
+    """Return the sections of a notebook by label, and by the anchor that MyST gives the heading."""
+    found: dict[str, Section] = {}
+    open_: list[tuple[int, Section]] = []
+    for cell in read(path)["cells"]:
+        for heading in HEADING.finditer(cell["source"]) if cell["cell_type"] == "markdown" else ():
+            level = len(heading["marks"])
+            section = Section(labeled=heading["label"] is not None)
+            open_ = [*((depth, outer) for depth, outer in open_ if depth < level), (level, section)]
+            title = re.sub(r"\$[^$]*\$|`", "", heading["title"])  # as MyST: formulas do not count
+            found[f"{path.name}#{default_slugify(title)}"] = section
+            if heading["label"]:
+                found[heading["label"]] = section
+        for _, section in open_:
+            section.cells.append(cell)
+    return found
+
+
+ROWS = list(rows(PAGE.read_text(encoding="utf-8")))
+SECTIONS = {anchor: section for path in NOTEBOOKS for anchor, section in sections(path).items()}
+PITFALLS = sorted(
+    name
+    for name, section in sections(ROOT / "book" / "pitfalls.ipynb").items()
+    if section.labeled and name.startswith("pitfall-") and name != "pitfall-probes"
+)
+
+
+def test_there_are_enough_rows() -> None:
+    assert len(ROWS) >= 40
+
+
+def test_numbers_are_sorted() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    numbers = page[page.index("## Numbers") : page.index("## Words")]
+    first = [float(row.symptoms[0]) for row in rows(numbers)]
+    assert first == sorted(first)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: " ".join(row.symptoms))
+def test_the_section_shows_the_symptom(row: Row) -> None:
+    assert row.symptoms, "no code in the first column"
+    assert row.target in SECTIONS, f"no section {row.target!r}"
+    outputs = SECTIONS[row.target].outputs
+    for symptom in row.symptoms:
+        assert any(stands_in(symptom, output) for output in outputs), (
+            f"{symptom!r} is in no output of {row.target}:\n" + "\n".join(outputs)
+        )
+
+
+def test_every_pitfall_is_a_symptom_of_something() -> None:
+    assert set(PITFALLS) <= {row.target for row in ROWS} | {"pitfall-ignore-index"}
+
+
+# --- A pitfall: the wrong run, the reason and the fix, the run that is right ---
+
+
+def test_there_are_enough_pitfalls() -> None:
+    assert len(PITFALLS) >= 26
+
+
+def shape(section: Section) -> str:
+    """Return the order of a section's parts: (h)eading, (w)hy and fix, (r)un."""
+
+    def kind(cell: Json) -> str:
+        if cell["cell_type"] == "code":
+            return "r" if "".join(texts(cell)).strip() else "-"
+        return "w" if WHY_AND_FIX.match(cell["source"]) else "h"
+
+    return "".join(kind(cell) for cell in section.cells)
+
+
+@pytest.mark.parametrize("name", PITFALLS)
+def test_a_pitfall_has_its_parts(name: str) -> None:
+    section = SECTIONS[name]
+    assert shape(section) == "hrwr"
+    wrong, right = (texts(cell) for cell in section.cells if cell["cell_type"] == "code")
+    assert wrong != right
+
+
+def names(code: Iterable[str]) -> tuple[set[str], set[str]]:
+    """Return the names that cells use, and those that they define."""
+    found: dict[bool, set[str]] = defaultdict(set)
+    for node in ast.walk(ast.parse("\n".join(code))):
+        if isinstance(node, ast.Name):
+            found[isinstance(node.ctx, ast.Load)].add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found[False].add(node.name)
+        elif isinstance(node, ast.arg):
+            found[False].add(node.arg)
+        elif isinstance(node, ast.alias):
+            found[False].add((node.asname or node.name).partition(".")[0])
+    return found[True], found[False]
+
+
+def test_a_pitfall_needs_no_other() -> None:
+    """A reader who runs the first cells and one section gets what is printed there."""
+    cells = read(ROOT / "book" / "pitfalls.ipynb")["cells"]
+    start = next(n for n, cell in enumerate(cells) if cell["source"].startswith("## "))
+    _, common = names(cell["source"] for cell in cells[:start] if cell["cell_type"] == "code")
+    needed, changed = set[str](), set[str]()
+    for name in [*PITFALLS, "pitfall-probes"]:
+        code = [cell["source"] for cell in SECTIONS[name].cells if cell["cell_type"] == "code"]
+        used, defined = names(code)
+        assert used <= defined | common | vars(builtins).keys(), name
+        needed |= used - defined
+        changed |= defined
+    assert needed & changed == set()
+
+
+# --- The checks can fail ---
+
+
+@pytest.mark.parametrize(
+    ("symptom", "output", "stands"),
+    [
+        ("16.118", "Keras 16.118", True),
+        ("16.118", "Keras 16.119", False),
+        ("16.118", "Keras 16.1180", False),
+        ("16.118", "Keras 116.118", False),
+        ("0.0", "loss 0.0,", True),
+        ("0.0", "loss 0.0e+00", False),
+        ("0.0", "loss -0.0", False),
+        ("-4.99", "loss -4.99", True),
+        ("4.99", "loss -4.99", False),
+        ("nan", "[nan]", True),
+        ("Target … is out of bounds", "IndexError: Target 3 is out\nof bounds.", True),
+        ("Target … is out of bounds", "is out of bounds: Target 3", False),
+        ("got Long", "got Float", False),
+    ],
+)
+def test_a_symptom_stands_or_not(symptom: str, output: str, *, stands: bool) -> None:
+    assert stands_in(symptom, output) == stands
