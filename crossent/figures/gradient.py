@@ -67,6 +67,7 @@ def simplex_gradient(logits: tuple[float, float, float], label: int = 0) -> Vega
                 },
                 # The figure's own pixels: with an axis for each direction, the triangle would lean.
                 {"name": "side", "expr": "min(width - 30, 340)"},
+                {"name": "half", "expr": "min(width / 2 - 2, 150)"},  # of the table's width
                 {"name": "total", "expr": " + ".join(f"exp(logit_{name})" for name in _CLASSES)},
                 *({"name": f"p_{n}", "expr": f"exp(logit_{n}) / total"} for n in _CLASSES),
                 *({"name": f"y_{n}", "expr": f"label == '{n}' ? 1 : 0"} for n in _CLASSES),
@@ -237,7 +238,7 @@ def _captions() -> list[dict[str, Any]]:
 
 def _table() -> list[dict[str, Any]]:
     """Write each class with its probability, its target and its gradient; below them the loss."""
-    columns = (("p", "-15"), ("y", "60"), ("p − y", "150"))
+    columns = (("p", "-0.1 * half"), ("y", "0.4 * half"), ("p − y", "half"))
     heads = [
         _text({"value": name}, x, _BASE + 42, "right", fontWeight="bold") for name, x in columns
     ]
@@ -246,7 +247,7 @@ def _table() -> list[dict[str, Any]]:
         y = _BASE + 64 + 20 * line
         numbers = (f"p_{name}", f"y_{name}", f"p_{name} - y_{name}")
         formats = (".3f", ".0f", ".3f")
-        rows.append(_text({"value": name}, "-150", y, "left"))
+        rows.append(_text({"value": name}, "-half", y, "left"))
         rows += [
             _text({"value": {"expr": f"format({number}, '{form}')"}}, x, y, "right")
             for number, form, (_, x) in zip(numbers, formats, columns, strict=True)
@@ -254,7 +255,7 @@ def _table() -> list[dict[str, Any]]:
     loss = " + ".join(f"y_{name} * (log(total) - logit_{name})" for name in _CLASSES)
     length = " + ".join(f"pow(p_{name} - y_{name}, 2)" for name in _CLASSES)
     below = f"'loss ' + format({loss}, '.3f') + ', length ' + format(sqrt({length}), '.3f')"
-    return [*heads, *rows, _text({"value": {"expr": below}}, "-150", _BASE + 130, "left")]
+    return [*heads, *rows, _text({"value": {"expr": below}}, "-half", _BASE + 130, "left")]
 
 
 def _text(text: dict[str, Any], x: str, y: float, align: str, **mark: Any) -> dict[str, Any]:
