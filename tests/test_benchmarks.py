@@ -1,6 +1,7 @@
 """The benchmark harness, on tiny shapes with the peers that need no framework."""
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -60,12 +61,21 @@ def test_every_case_has_a_row_in_the_section_of_its_group(
     }
     for case in results["cases"]:
         assert f"| {speed_page.label(case)} |" in sections[titles[case["group"]]]
+    assert "NumPy" in sections["One thread"]
+    assert "NumPy" not in sections["Two threads"]  # it has one thread only
 
 
 def test_page_names_machine_versions_and_rounds(results: dict[str, Any], page: str) -> None:
     told = (*results["machine"].values(), *results["versions"].values(), results["date"])
     assert results["machine"]["CPU"]
     assert all(word in page for word in (*told, "2 rounds"))
+
+
+def test_a_library_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "scipy.special", None)
+    worker = Worker("SciPy", 1)
+    assert "scipy.special" in worker.ask("start")["missing"]
+    assert worker.ask("prepare", CASE) == worker.ask("memory", CASE) == worker.ask("start")
 
 
 def test_what_is_missing_is_told_with_its_reason(page: str) -> None:
