@@ -442,7 +442,7 @@ def page(results: Mapping[str, Any]) -> str:
 
     sections: list[tuple[str, str, Iterable[str]]] = [
         ("Bars", BARS, [*promises(cases), *table(BAR_HEADER, map(Bar.cells, bars(cases)))]),
-        ("One thread", TIMES, [*times(of("shapes")), *compile_times(cases)]),
+        ("One thread", TIMES, [*times(of("shapes")), *compile_times(of("shapes"))]),
         ("Two threads", TIMES, times(of("two threads"))),
         ("Multiples of the limit", LIMIT, limits(of("shapes", "two threads", "elementwise"))),
         ("Peak extra memory", MEMORY, memory(of("memory"))),
