@@ -449,6 +449,19 @@ def is_menu(control: Locator) -> bool:
     return bool(control.evaluate("(c) => c.tagName === 'SELECT'"))
 
 
+@pytest.mark.parametrize("visit", [one_process(p) for p in pages_with("sd-tab-set")], indirect=True)
+def test_the_keyboard_changes_all_tabs_of_the_page(visit: Visit) -> None:
+    first = visit.page.locator(".sd-tab-set input").first
+    label = visit.page.locator(".sd-tab-set label").nth(1)
+    first.focus()
+    first.press("ArrowRight")
+    outline = label.evaluate("(l) => getComputedStyle(l).outline")
+    assert "solid 3px" in outline, "the button itself is invisible, so its label shows the focus"
+    for tab_set in visit.page.locator(".sd-tab-set").all():
+        shown = [content.is_visible() for content in tab_set.locator(".sd-tab-content").all()]
+        assert shown == [False, True, False]
+
+
 @pytest.mark.parametrize("visit", [one_process(p) for p in pages_with("<details")], indirect=True)
 def test_the_keyboard_opens_what_is_hidden(visit: Visit) -> None:
     for box in visit.page.locator("article details").all():
