@@ -72,14 +72,34 @@ def simplex_gradient(logits: tuple[float, float, float], label: int = 0) -> Vega
                 *({"name": f"p_{n}", "expr": f"exp(logit_{n}) / total"} for n in _CLASSES),
                 *({"name": f"y_{n}", "expr": f"label == '{n}' ? 1 : 0"} for n in _CLASSES),
             ],
-            "encoding": {"x": _pixels("x"), "y": _pixels("y")},
+            "encoding": {
+                "x": {
+                    "field": "x",
+                    "type": "quantitative",
+                    "scale": {"domain": [0, {"expr": "width"}], "nice": False, "zero": False},
+                    "axis": _base(),
+                },
+                "y": {"field": "y", "type": "quantitative", "scale": None, "axis": None},
+            },
             "layer": [*_triangle(), *_flow(), *_path(), *_arrow(), *_captions(), *_table()],
         }
     )
 
 
-def _pixels(field: str) -> dict[str, Any]:
-    return {"field": field, "type": "quantitative", "scale": None, "axis": None}
+def _base() -> dict[str, Any]:
+    """Return an axis that names the two corners at the base."""
+    return {
+        "title": None,
+        "offset": _BASE - _HEIGHT,
+        "values": {"expr": "[width / 2 - side / 2, width / 2 + side / 2]"},
+        "labelExpr": f"datum.index == 0 ? '{_CLASSES[0]}' : '{_CLASSES[1]}'",
+        "labelFontSize": 14,
+        "labelFontWeight": "bold",
+        "labelPadding": 8,
+        "domain": False,
+        "grid": False,
+        "ticks": False,
+    }
 
 
 def _place(probs: str, suffix: str = "") -> list[dict[str, Any]]:
@@ -95,7 +115,7 @@ def _place(probs: str, suffix: str = "") -> list[dict[str, Any]]:
 
 
 def _triangle() -> list[dict[str, Any]]:
-    """Draw the triangle and the names of its corners."""
+    """Draw the triangle and the name of its top."""
     corners = [{name: int(name == at) for name in _CLASSES} | {"at": at} for at in _CLASSES]
     return [
         {
@@ -105,13 +125,9 @@ def _triangle() -> list[dict[str, Any]]:
             "encoding": {"order": {"field": "order"}},
         },
         {
-            "data": {"values": corners},
-            "transform": [
-                *_place("datum.{}", "0"),
-                calculate("x", "datum.x0"),
-                calculate("y", "datum.y0 + (datum.owl == 1 ? -13 : 14)"),
-            ],
-            "mark": {"type": "text", "fontSize": 14, "fontWeight": "bold"},
+            "data": {"values": corners[2:]},
+            "transform": _place("datum.{}"),
+            "mark": {"type": "text", "dy": -13, "fontSize": 14, "fontWeight": "bold"},
             "encoding": {"text": {"field": "at"}},
         },
     ]
