@@ -48,6 +48,8 @@ def training_epochs(
     bars = [bar for e, scores in zip(epochs, z, strict=True) for bar in _bars(e, scores, y)]
     first = next(stop for stop in stops if stop["epoch"] == epoch)
     here = {"filter": "datum.epoch == epoch"}
+    dearest = max(stop[name] for stop in stops for name, _ in _CURVES)
+    highest = max(bar["high"] for bar in bars)
     return VegaLite(
         {
             "description": (
@@ -73,7 +75,7 @@ def training_epochs(
                     "encoding": {
                         "x": _scaled([0, epochs[-1]], title="epoch", orient="top", tickCount=6),
                         "y": _scaled(
-                            [0, 1], [150, 8], title="loss", titleAnchor="end", orient="left"
+                            [0, dearest], [150, 8], title="loss", titleAnchor="end", orient="left"
                         ),
                     },
                     "layer": [
@@ -83,13 +85,13 @@ def training_epochs(
                 },
                 {
                     "data": {"values": bars},
-                    "transform": [here],
+                    "transform": [here, calculate("right", f"datum.left + {1 / _BINS}")],
                     "mark": {"type": "rect", "stroke": "white", "strokeWidth": 1},
                     "encoding": {
                         "x": _scaled([0, 1], title="probability given to the true class")
                         | {"field": "left"},
                         "x2": {"field": "right"},
-                        "y": _scaled([0, 0.5], [440, 290], title="adds to loss", orient="left")
+                        "y": _scaled([0, highest], [440, 290], title="adds to loss", orient="left")
                         | {"field": "low"},
                         "y2": {"field": "high"},
                         "color": {
@@ -130,14 +132,14 @@ def _bars(epoch: int, scores: Any, labels: Any) -> list[dict[str, Any]]:
         for named, members in (("right", ~wrong), ("wrong", wrong)):
             high = round(low + float(each[members & (bins == index)].sum()) / len(each), 4)
             if high > low:
-                ends = {"left": index / _BINS, "right": (index + 1) / _BINS}
-                bars.append({"epoch": epoch, "named": named, **ends, "low": low, "high": high})
+                bar = {"epoch": epoch, "named": named, "left": index / _BINS}
+                bars.append(bar | {"low": low, "high": high})
             low = high
     return bars
 
 
 def _scaled(domain: list[float], pixels: list[float] | None = None, **axis: Any) -> dict[str, Any]:
-    scale = {"domain": domain} | ({"range": pixels} if pixels else {})
+    scale = {"domain": domain} | ({"range": pixels, "nice": True} if pixels else {})
     axis = {"grid": False, "tickCount": 5, "titleAnchor": "start"} | axis
     return {"type": "quantitative", "scale": scale, "axis": axis}
 
