@@ -18,6 +18,7 @@ from crossent.losses import (
     sparse_categorical_cross_entropy,
     sparse_categorical_cross_entropy_with_logits,
 )
+from crossent.threads import get_num_threads, set_num_threads
 
 __version__ = "0.1.0"
 
@@ -30,6 +31,7 @@ __all__ = [
     "check_grad",
     "cross_entropy",
     "entropy",
+    "get_num_threads",
     "grad",
     "js_divergence",
     "kl_divergence",
@@ -37,6 +39,7 @@ __all__ = [
     "log_softmax",
     "logsumexp",
     "perplexity",
+    "set_num_threads",
     "sigmoid",
     "softmax",
     "sparse_categorical_cross_entropy",

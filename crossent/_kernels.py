@@ -1,24 +1,27 @@
-"""Accurate passes over rows of logits and over pairs of probabilities.
+"""Kernels: what is computed of a span of rows, and of pairs of probabilities.
 
-Everything a softmax is asked for comes from one primitive, `leave_one_out`: it splits a row into
-one class and all the others, so that neither side is ever found by subtracting from 1. Rows are
-taken in tiles that fit the cache; inside a tile all arithmetic is done in `WORK`.
+Careful kernels work in `WORK` and are right to the last digits for any input. What they ask of a
+softmax comes from one primitive, `leave_one_out`: it splits a row into one class and all the
+others, so that neither side is ever found by subtracting from 1.
+
+Fast kernels, `label_logits` and `binary_logits`, take the shortest way that is accurate for
+moderate logits, and leave the rows for which it is not to the careful ones.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from functools import partial, wraps
+from typing import Any, Concatenate, NamedTuple, ParamSpec
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from crossent._spans import SPAN, WORK, Array, Span, row_sums, weighted
 
-# The working precision of every kernel: float16 and float32 input is exact in it, and results are
-# rounded to the dtype of the input once, at the end.
-WORK = np.float64
+P = ParamSpec("P")
 
-TILE = 1 << 15  # elements of a tile: 256 KiB in float64, which fits a second-level cache
+LABEL_SPAN = 1 << 21  # logits; long enough to make light of what `label_logits` does once per span
 MODERATE = 300.0  # e^±300 and sums and ratios of such numbers neither overflow nor underflow
+MODERATE_BINARY = {4: 80.0, 8: 600.0}  # e^−z and its powers are normal, by the size of a number
 DEPTH = 25  # levels of the continued fraction in `_divergence`: full precision for |u| < 3/4
 
 
@@ -29,13 +32,6 @@ class Parts(NamedTuple):
     miss: Array  # 1 − p_y, the sum of the other probabilities
     p: Array  # the probabilities of all classes
     unit: Array  # 1, or what keeps results from being subnormal before they are weighted
-
-
-def tiles(rows: int, columns: int) -> Iterator[slice]:
-    """Yield slices of rows that hold at most `TILE` elements, or one row; at least one slice."""
-    step = max(1, TILE // columns)
-    for start in range(0, max(rows, 1), step):
-        yield slice(start, min(start + step, rows))
 
 
 def leave_one_out(z: Array, y: NDArray[np.intp]) -> Parts:
@@ -105,67 +101,12 @@ def _lift(margin: Array) -> Array:
     return np.where((margin > 600.0) & (margin < 900.0), 64.0, 0.0)
 
 
-def row_sums(x: Array) -> Array:
-    """Return the sums of the rows of ``x`` ≥ 0, each as good as correctly rounded.
-
-    NumPy's pairwise sum drifts by up to 6 ulp when many terms are equal. Here every term is cut at
-    one common bit: the high parts then add up without any rounding, in any order, and the low
-    parts are too small for theirs to matter.
-    """
-    exponent = np.frexp(x.max(axis=1, initial=0.0) * x.shape[1])[1]
-    cut = np.ldexp(1.0, exponent)[:, None]
-    high = (x + cut) - cut
-    sums: Array = high.sum(axis=1) + (x - high).sum(axis=1)
-    # An infinite term cannot be cut.
-    return np.where(np.isnan(sums), x.sum(axis=1), sums)
-
-
 def _difference(a: Array, b: Array) -> tuple[Array, Array]:
     """Return a − b rounded, and what rounding took from it (Knuth's two-sum)."""
     s = a - b
     t = s - a
     error = (a - (s - t)) - (b + t)
     return s, np.where(np.isfinite(error), error, 0.0)
-
-
-# Of each row: the loss, the gradient (an array if it is wanted), and the unit of both.
-LossAndSlope = tuple[Array, Any, Array | float]
-RowsKernel = Callable[[Array, slice, bool], LossAndSlope]  # a tile, its place, gradient wanted
-
-
-def map_rows(
-    kernel: Callable[[Array], Array], rows: NDArray[Any], dtype: np.dtype[Any]
-) -> NDArray[Any]:
-    """Apply a kernel to the last axis of an array."""
-    flat = rows.reshape(-1, rows.shape[-1])
-    with np.errstate(all="ignore"):
-        done = [kernel(flat[tile].astype(WORK)).astype(dtype) for tile in tiles(*flat.shape)]
-    result = np.concatenate(done)
-    return result.reshape(rows.shape[:-1] + result.shape[1:])
-
-
-def map_loss(
-    kernel: RowsKernel, rows: NDArray[Any], weight: Array, scale: Array, gradient: bool
-) -> tuple[Array, NDArray[Any]]:
-    """Return the loss of each row times its weight and, if wanted, the gradient times its scale."""
-    losses = np.empty(len(rows))
-    slopes = np.empty(rows.shape if gradient else 0, rows.dtype)
-    for tile in tiles(*rows.shape):
-        loss, slope, unit = kernel(rows[tile].astype(WORK), tile, gradient)
-        losses[tile] = weighted(weight[tile] * unit, loss)
-        if gradient:
-            slopes[tile] = weighted((scale[tile] * unit)[:, None], slope)
-    return losses, slopes
-
-
-def weighted(weight: Array, x: Array) -> Array:
-    """Return the product, 0 where the weight is 0, whatever it multiplies."""
-    return np.where(weight == 0.0, 0.0, weight * x)
-
-
-def total(x: Array) -> float:
-    """Return the sum of non-negative terms, as good as correctly rounded."""
-    return float(row_sums(x[None, :])[0])
 
 
 def softmax(z: Array) -> Array:
@@ -213,7 +154,27 @@ def log_sigmoid(z: Array) -> Array:
     return np.minimum(z, 0.0) - np.log1p(np.exp(-np.abs(z)))
 
 
-def label_logits(z: Array, y: NDArray[np.intp], gradient: bool) -> LossAndSlope:
+# Of each row of a tile: the loss, the gradient (an array if it is wanted), and the unit of both.
+LossAndSlope = tuple[Array, Any, Any]
+
+
+def careful(
+    kernel: Callable[Concatenate[Array, bool, P], LossAndSlope],
+) -> Callable[Concatenate[Span, P], Array]:
+    """Turn a kernel of rows in `WORK` into one of spans, with their weights."""
+
+    @wraps(kernel)
+    def weigh(span: Span, /, *args: P.args, **kwargs: P.kwargs) -> Array:
+        loss, slope, unit = kernel(span.x.astype(WORK), span.slopes is not None, *args, **kwargs)
+        if span.slopes is not None:
+            span.slopes[...] = weighted(np.reshape(span.scale * unit, (-1, 1)), slope)
+        return np.asarray(weighted(span.weight * unit, loss))
+
+    return weigh
+
+
+@careful
+def _label_logits(z: Array, gradient: bool, y: NDArray[np.intp]) -> LossAndSlope:
     """−log p_y."""
     parts = leave_one_out(z, y)
     if gradient:
@@ -221,7 +182,92 @@ def label_logits(z: Array, y: NDArray[np.intp], gradient: bool) -> LossAndSlope:
     return parts.loss, parts.p, parts.unit
 
 
-def target_logits(z: Array, share: Array, gradient: bool) -> LossAndSlope:
+def label_logits(span: Span, y: NDArray[np.intp]) -> Array:
+    """−log p_y = log(1 + Σ_{j≠y} e^{z_j} / e^{z_y}), without a shift and with one exp a logit."""
+    x, slopes = span.x, span.slopes
+    rows, classes = x.shape
+    own = np.arange(0, x.size, classes) + y
+    one = np.exp(x.reshape(-1)[own], dtype=WORK)
+    others, factor = np.empty(rows), np.empty(rows)
+    step = max(1, span.scratch.size // classes)
+    for start in range(0, rows, step):
+        tile = slice(start, start + step)
+        e = _exp(x[tile], span.scratch)
+        e.reshape(-1)[own[tile] - start * classes] = 0.0
+        others[tile] = _sums(e, large=span.large)
+        if slopes is not None:
+            np.divide(span.scale_of(tile), others[tile] + one[tile], out=factor[tile])
+            np.multiply(e, factor[tile].astype(e.dtype)[:, None], out=slopes[tile])
+    floor, ceiling = WINDOW[span.scratch.dtype.itemsize]
+    good = (np.minimum(others, one) >= floor) & (others + one <= ceiling)
+    if slopes is not None:
+        slopes.reshape(-1)[own] = (0.0 - others * factor).astype(slopes.dtype)
+        # An e^{z_j} among the subnormals must not be lifted out of them by its factor.
+        tiny = np.finfo(span.scratch.dtype).tiny
+        good &= (factor <= 2.0) & ((factor >= tiny) | np.equal(span.scale, 0.0))
+    losses: Array = span.weight * np.log1p(others / one)
+    if not good.all():
+        _again(_label_logits, span, ~good, losses, y)
+    return losses
+
+
+# The logits of a row are moderate for `label_logits` while the sums of their exponentials stay in
+# this window, by the size of a number: neither they nor their quotients then lose digits to
+# overflow or underflow.
+WINDOW = {4: (2.0**-80, 2.0**120), 8: (2.0**-500, 2.0**500)}
+LOG2_E = np.float32(1.4426950408889634)
+
+
+def _exp(x: NDArray[Any], scratch: NDArray[Any]) -> NDArray[Any]:
+    """Return the exponentials, in the scratch."""
+    e = scratch[: x.size].reshape(x.shape)
+    if e.dtype == np.float64:
+        np.exp(x, out=e, dtype=np.float64)
+        return e
+    # In float32, where exp2 takes half the time of exp: the product is rounded, which is as much
+    # as if x were.
+    np.multiply(x, LOG2_E, out=e, dtype=np.float32)
+    np.exp2(e, out=e)
+    return e
+
+
+def _sums(x: NDArray[Any], *, large: bool) -> NDArray[Any]:
+    """Return the sums of the rows of ``x`` ≥ 0: blocks of each, then the blocks in `WORK`.
+
+    Shorter blocks round less and take longer.
+    """
+    block = (512 if x.itemsize == 4 else 128) if large else 32
+    rows, classes = x.shape
+    whole = classes - classes % block
+    if whole == 0:
+        return np.asarray(np.einsum("ij->i", x))
+    blocks = np.einsum("ijk->ij", x[:, :whole].reshape(rows, -1, block))
+    sums = blocks.sum(axis=1, dtype=WORK) if large else row_sums(blocks)
+    if whole < classes:
+        sums += np.einsum("ij->i", x[:, whole:])
+    return np.asarray(sums)
+
+
+def _again(
+    kernel: Callable[..., Array],
+    span: Span,
+    bad: NDArray[np.bool_],
+    losses: NDArray[Any],
+    *args: NDArray[Any],
+) -> None:
+    """Do the bad rows of a span again, with a careful kernel."""
+    rows = np.flatnonzero(bad)
+    step = max(1, SPAN // span.x.shape[1])
+    for start in range(0, len(rows), step):
+        which = rows[start : start + step]
+        part = span.rows(which)
+        losses[which] = kernel(part, *(arg[which] for arg in args))
+        if span.slopes is not None:
+            span.slopes[which] = part.slopes
+
+
+@careful
+def target_logits(z: Array, gradient: bool, share: Array) -> LossAndSlope:
     """Σ_k s_k (−log p_k), for the shares s_k of the target."""
     best = z.argmax(axis=1)
     parts = leave_one_out(z, best)
@@ -248,7 +294,8 @@ def one_hot(y: NDArray[np.intp], classes: int) -> Array:
     return rows
 
 
-def label_probs(p: Array, y: NDArray[np.intp], gradient: bool) -> LossAndSlope:
+@careful
+def label_probs(p: Array, gradient: bool, y: NDArray[np.intp]) -> LossAndSlope:
     """−log p_y."""
     own = np.arange(len(p)), y
     slope = None
@@ -258,45 +305,85 @@ def label_probs(p: Array, y: NDArray[np.intp], gradient: bool) -> LossAndSlope:
     return 0.0 - np.log(p[own]), slope, 1.0
 
 
-def target_probs(p: Array, share: Array, gradient: bool) -> LossAndSlope:
+@careful
+def target_probs(p: Array, gradient: bool, share: Array) -> LossAndSlope:
     """Σ_k s_k (−log p_k), for the shares s_k of the target."""
     loss = row_sums(weighted(share, 0.0 - np.log(p)))
     return loss, 0.0 - weighted(share, 1.0 / p) if gradient else None, 1.0
 
 
-def binary_logits(
-    z: Array, positive: Array, negative: Array, gradient: bool, *, gamma: float
+@careful
+def _binary_logits(
+    z: Array, gradient: bool, positive: Array, negative: Array, *, gamma: float
 ) -> LossAndSlope:
     """Σ of the two shares of the target times σ(∓z)^γ log(1 + e^∓z)."""
-    lift = _lift(np.abs(z))
-    unit = np.exp(-lift)
-    small = np.exp(lift - np.abs(z))
+    z = z[:, 0]
+    size = np.abs(z)
+    # What may be subnormal is lifted: e^−|z| or, where only its power is so small, that power.
+    lift = _lift(size)
+    power_lift = np.where(lift == 0.0, _lift((1.0 + gamma) * size), 0.0)
+    lifted = np.exp(lift)
+    small = np.exp(lift - size)
     loss = np.zeros_like(z)
     slope = np.zeros_like(z)
     for share, x in ((positive, -z), (negative, z)):
-        softplus = np.maximum(x, 0.0) / unit + np.log1p(small)
-        focus = sigmoid_power(x, small, gamma) if gamma else 1.0
+        softplus = np.maximum(x, 0.0) * lifted + np.log1p(small)
+        focus = sigmoid_power(x, small, gamma, gamma, power_lift) if gamma else 1.0
         loss += weighted(share, focus * softplus)
         if gradient:
-            near = np.where(x < 0.0, small, 1.0 / unit)
+            near = np.where(x < 0.0, small, lifted)
             if gamma:
-                near += gamma * weighted(np.where(x < 0.0, 1.0, small * unit), softplus)
-            slope = weighted(share, focus * near / (1.0 + small)) - slope
-    return loss[:, 0], slope, unit[:, 0]
+                near += gamma * weighted(np.where(x < 0.0, 1.0, small / lifted), softplus)
+                near *= sigmoid_power(x, small, gamma, gamma + 1.0, power_lift)
+            else:
+                near /= 1.0 + small
+            slope = weighted(share, near) - slope
+    return loss, slope[:, None], np.exp(-lift - power_lift)
 
 
-def sigmoid_power(x: Array, small: Array, gamma: float) -> Array:
-    """Return σ(x)^γ = e^(γ min(x, 0)) (1 + e^−|x|)^−γ, with γx and the sum repaired."""
+def sigmoid_power(x: Array, small: Array, gamma: float, power: float, lift: Array) -> Array:
+    """Return e^(lift + γ min(x, 0)) (1 + e^−|x|)^−power: e^lift σ(x)^γ for the power γ.
+
+    The roundings of the exponent and of the base are repaired.
+    """
     x = np.clip(x, -1e100, 0.0)
     exponent = gamma * x
     # Dekker's product: the error of a product is exact in halves of 26 bits.
     g, y = _head(np.float64(gamma)), _head(x)
     g_tail, y_tail = gamma - g, x - y
     error = ((g * y - exponent) + g * y_tail + g_tail * y) + g_tail * y_tail
+    exponent, rounding = _difference(exponent, -lift)
     base = 1.0 + small
-    error -= gamma * (small - (base - 1.0)) / base
-    power: Array = np.exp(exponent) * np.power(base, -gamma) * (1.0 + error)
-    return power
+    error += rounding - power * (small - (base - 1.0)) / base
+    result: Array = np.exp(exponent) * np.power(base, -power) * (1.0 + error)
+    return result
+
+
+def binary_logits(span: Span, positive: Any, negative: Any, *, gamma: float) -> NDArray[Any]:
+    """Σ of the two shares of the target times σ(∓z)^γ log(1 + e^∓z), with one exp a logit."""
+    if not span.large:
+        return _binary_logits(span, positive, negative, gamma=gamma)
+    z = span.x[:, 0].astype(span.scratch.dtype, copy=False)
+    odds = np.exp(z)
+    one_more = 1.0 + odds
+    loss_if_0, loss_if_1 = np.log1p(odds), np.log1p(1.0 / odds)
+    if gamma:
+        p, miss = odds / one_more, 1.0 / one_more
+        slope_if_0 = p**gamma * (p + gamma * miss * loss_if_0)
+        slope_if_1 = miss**gamma * (miss + gamma * p * loss_if_1)
+        slope = negative * slope_if_0 - positive * slope_if_1
+        loss_if_0 *= p**gamma
+        loss_if_1 *= miss**gamma
+    else:
+        slope = (negative * odds - positive) / one_more
+    losses: NDArray[Any] = span.weight * (negative * loss_if_0 + positive * loss_if_1)
+    if span.slopes is not None:
+        np.multiply(slope, span.scale, out=span.slopes[:, 0])
+    limit = MODERATE_BINARY[z.itemsize] / (1.0 + gamma)
+    if not (z.min() >= -limit and z.max() <= limit):
+        bad = ~(np.abs(z) <= limit)
+        _again(partial(_binary_logits, gamma=gamma), span, bad, losses, positive, negative)
+    return losses
 
 
 def _head(x: Any) -> Any:
@@ -305,16 +392,19 @@ def _head(x: Any) -> Any:
     return big - (big - x)
 
 
-def binary_probs(p: Array, positive: Array, negative: Array, gradient: bool) -> LossAndSlope:
+@careful
+def binary_probs(p: Array, gradient: bool, positive: Array, negative: Array) -> LossAndSlope:
     """Σ of the two shares of the target times −log p and −log(1 − p)."""
+    p = p[:, 0]
     loss = weighted(positive, 0.0 - np.log(p)) + weighted(negative, 0.0 - np.log1p(-p))
     if not gradient:
-        return loss[:, 0], None, 1.0
+        return loss, None, 1.0
     hard = weighted(negative, 1.0 / (1.0 - p)) - weighted(positive, 1.0 / p)
     # Near 1 the difference p − t is kept by the small complements.
     difference = np.where(np.minimum(p, positive) > 0.5, negative - (1.0 - p), p - positive)
     soft = difference / (p * (1.0 - p))
-    return loss[:, 0], np.where((positive == 0.0) | (negative == 0.0), hard, soft), 1.0
+    slope = np.where((positive == 0.0) | (negative == 0.0), hard, soft)
+    return loss, slope[:, None], 1.0
 
 
 def entropy_terms(p: Array) -> Array:

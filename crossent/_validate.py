@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from crossent._spans import SPAN, spans
+
 Floats = NDArray[Any]  # float16, float32 or float64
 
 REDUCTIONS = ("none", "sum", "mean", "weighted_mean")
@@ -60,6 +62,14 @@ def _integer(name: str, value: int) -> int:
         return operator.index(value)
     except TypeError as error:
         raise TypeError(f"{name} is {value!r}: it must be an integer") from error
+
+
+def positive_integer(name: str, value: int) -> int:
+    """Return an integer from 1."""
+    found = _integer(name, value)
+    if found < 1:
+        raise ValueError(f"{name} is {found}: it must be 1 or more")
+    return found
 
 
 def log_base(base: float | None) -> float:
@@ -125,8 +135,11 @@ def same_classes(arrays: dict[str, Floats], axes: dict[str, int]) -> None:
 
 def probabilities(name: str, array: Floats, remedy: str) -> None:
     """Refuse values outside [0, 1], nan included."""
-    inside = (array >= 0.0) & (array <= 1.0)
-    _refuse_first(name, array, ~inside, f"probabilities lie in [0, 1]{remedy}")
+    for index, _ in spans(array.shape, SPAN):
+        part = array[index]
+        if not (part.min(initial=0.0) >= 0.0 and part.max(initial=1.0) <= 1.0):
+            inside = (array >= 0.0) & (array <= 1.0)
+            _refuse_first(name, array, ~inside, f"probabilities lie in [0, 1]{remedy}")
 
 
 def distribution(name: str, array: Floats, axis: int, remedy: str = "") -> None:
@@ -163,8 +176,8 @@ def scores(name: str, value: ArrayLike, axis: int) -> tuple[Floats, int]:
 
 def labels(
     value: ArrayLike, name: str, array: Floats, axis: int, ignore_index: int | None
-) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Return flat class indices, 0 where they are ignored, and a mask of those that count."""
+) -> tuple[NDArray[np.intp], NDArray[np.bool_] | None]:
+    """Return class indices, 0 where ignored, and a mask of those that count if any may not."""
     found = _array("labels", value)
     batch = _without(axis, array.shape)
     if found.shape != batch:
@@ -183,18 +196,21 @@ def labels(
             f"labels has dtype {found.dtype}: class indices are integers; use labels.astype(int) "
             "if these are whole numbers"
         )
-    counted = np.ones(batch, bool)
+    classes = array.shape[axis]
+    wrong = (found < 0) | (found >= classes)
+    counted = None
     if ignore_index is not None:
         counted = found != _integer("ignore_index", ignore_index)
-    classes = array.shape[axis]
-    wrong = counted & ((found < 0) | (found >= classes))
+        wrong &= counted
     if wrong.any():
         index = _first(wrong)
         raise IndexError(
             f"{_element('labels', index)} is {found[index]}: the labels of {classes} classes are "
             f"0 to {classes - 1}; to leave out a label, name it as ignore_index"
         )
-    return np.where(counted, found, 0).astype(np.intp).ravel(), counted.ravel()
+    if counted is not None:
+        found = np.where(counted, found, 0)
+    return found.astype(np.intp, copy=False), counted
 
 
 def dense_targets(value: ArrayLike, name: str, array: Floats, axis: int) -> Floats:
@@ -221,31 +237,28 @@ def binary(name: str, predictions: ArrayLike, targets: ArrayLike) -> tuple[Float
     return array, found
 
 
-def class_weight(value: ArrayLike | None, array: Floats, axis: int) -> NDArray[np.float64] | None:
-    """Return class weights as rows, one for each row of the predictions."""
+def class_weight(value: ArrayLike | None, array: Floats, axis: int) -> Floats | None:
+    """Return class weights in the shape of the predictions, classes last."""
     if value is None:
         return None
-    found = _array("class_weight", value)
+    found = floating("class_weight", value)
     classes = array.shape[axis]
     if found.shape == (classes,):
         found = np.expand_dims(found, tuple(range(1, array.ndim - axis)))
-    full = weight(
-        "class_weight", found, array.shape, f"shape ({classes},), one for each class, or one"
-    )
-    return np.moveaxis(full, axis, -1).reshape(-1, classes)
+    fits = f"shape ({classes},), one for each class, or one"
+    return np.moveaxis(_weight("class_weight", found, array.shape, fits), axis, -1)
 
 
-def weight(
-    name: str, value: ArrayLike | None, shape: tuple[int, ...], fits: str = "a shape"
-) -> NDArray[np.float64]:
-    """Return weights broadcast to ``shape``, ones for None."""
-    if value is None:
-        return np.ones(shape)
-    found = floating(name, value)
+def weight(name: str, value: ArrayLike | None, shape: tuple[int, ...]) -> Floats | float:
+    """Return weights broadcast to ``shape``, 1 for None."""
+    return 1.0 if value is None else _weight(name, floating(name, value), shape, "a shape")
+
+
+def _weight(name: str, found: Floats, shape: tuple[int, ...], fits: str) -> Floats:
     valid = (found >= 0.0) & (found < np.inf)
     _refuse_first(name, found, ~valid, "weights are finite and not negative")
     try:
-        return np.broadcast_to(found.astype(np.float64), shape)
+        return np.broadcast_to(found, shape)
     except ValueError as error:
         raise ValueError(
             f"{name} has shape {found.shape}: it needs {fits} that broadcasts to {shape}"

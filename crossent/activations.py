@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from crossent import _kernels, _validate
+from crossent import _kernels, _spans, _validate
 
 
 def logsumexp(
@@ -66,7 +66,7 @@ def logsumexp(
     rows = array.transpose(*kept, *reduced).reshape(
         *(array.shape[one] for one in kept), int(np.prod([array.shape[one] for one in reduced]))
     )
-    result = _kernels.map_rows(_kernels.logsumexp, rows, array.dtype)
+    result = _spans.map_rows(_kernels.logsumexp, rows, array.dtype)
     return np.expand_dims(result, reduced)[()] if keepdims else result[()]
 
 
@@ -235,16 +235,14 @@ def log_sigmoid(z: ArrayLike) -> Any:
     return _elementwise(_kernels.log_sigmoid, z)
 
 
-def _along(
-    kernel: Callable[[_kernels.Array], _kernels.Array], z: ArrayLike, axis: int
-) -> NDArray[Any]:
+def _along(kernel: Callable[[_spans.Array], _spans.Array], z: ArrayLike, axis: int) -> NDArray[Any]:
     array = _validate.floating("z", z)
     axis = _validate.class_axis("z", array, axis)
     rows = np.moveaxis(array, axis, -1)
-    result: NDArray[Any] = np.moveaxis(_kernels.map_rows(kernel, rows, array.dtype), -1, axis)
+    result: NDArray[Any] = np.moveaxis(_spans.map_rows(kernel, rows, array.dtype), -1, axis)
     return result
 
 
-def _elementwise(kernel: Callable[[_kernels.Array], _kernels.Array], z: ArrayLike) -> Any:
+def _elementwise(kernel: Callable[[_spans.Array], _spans.Array], z: ArrayLike) -> Any:
     array = _validate.floating("z", z)
-    return _kernels.map_rows(kernel, array[..., None], array.dtype)[..., 0][()]
+    return _spans.map_rows(kernel, array[..., None], array.dtype)[..., 0][()]

@@ -1,7 +1,7 @@
 """Gradients of the losses in closed form, and a check of them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -152,7 +152,7 @@ def check_grad(
         form = build(predictions, targets, **options)
         if form.predictions.size == 0:
             raise ValueError("there are no predictions, so there is nothing to compare")
-        form = replace(form, predictions=form.predictions.astype(np.float64))
+        form = form._replace(predictions=form.predictions.astype(np.float64))
         value, analytic = form.evaluate(gradient=True)
         if not np.isfinite(value).all():
             raise ValueError(f"the loss is {value}, so it has no derivative to compare with")
@@ -176,7 +176,7 @@ def _derivative(form: Form) -> NDArray[np.float64]:
             ends[0][index] -= step
             ends[1][index] += step
             low, high = (
-                np.sum(replace(form, predictions=end).evaluate(gradient=False)[0]) for end in ends
+                np.sum(form._replace(predictions=end).evaluate(gradient=False)[0]) for end in ends
             )
             slopes.append((high - low) / (ends[1][index] - ends[0][index]))
         result[index] = (4.0 * slopes[1] - slopes[0]) / 3.0

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from crossent import _kernels, _validate
-from crossent.losses import sparse_categorical_cross_entropy_with_logits
+from crossent import _kernels, _spans, _validate
+from crossent._spans import WORK, Array
+from crossent.losses import FORMS, sparse_categorical_cross_entropy_with_logits
 
 
 def entropy(p: ArrayLike, *, axis: int = -1, base: float | None = None) -> Any:
@@ -223,7 +224,8 @@ def perplexity(
     -----
     The exponential of the mean loss: over batches of different size, average the losses of all
     elements first. The exponential turns the last bit of the mean into log PP bits: the error is
-    at most 4 + 2 log PP ulp. A mean over nothing is nan with a RuntimeWarning.
+    at most 4 + 2 log PP ulp, for more than 65,536 logits that of their mean loss times log PP. A
+    mean over nothing is nan with a RuntimeWarning.
 
     References
     ----------
@@ -237,16 +239,17 @@ def perplexity(
     np.float64(4.0)
     """
     array = _validate.floating("logits", logits)
-    loss = sparse_categorical_cross_entropy_with_logits(
-        array.astype(_kernels.WORK, copy=False), labels, axis=axis, ignore_index=ignore_index
-    )
-    with np.errstate(over="ignore"):
+    form = FORMS[sparse_categorical_cross_entropy_with_logits]
+    with np.errstate(all="ignore"):
+        loss, _ = form(array, labels, axis=axis, ignore_index=ignore_index).evaluate(
+            gradient=False, dtype=WORK
+        )
         return array.dtype.type(np.exp(loss))
 
 
 @np.errstate(all="ignore")
 def _information(
-    terms: Callable[..., _kernels.Array],
+    terms: Callable[..., Array],
     arguments: dict[str, ArrayLike],
     axis: int,
     base: float | None,
@@ -262,7 +265,7 @@ def _information(
         _validate.distribution(name, array, positions[name] + array.ndim)
     dtype = np.result_type(*arrays.values())
     position = next(iter(positions.values()))
-    work = (np.moveaxis(array.astype(_kernels.WORK), position, -1) for array in arrays.values())
+    work = (np.moveaxis(array.astype(WORK), position, -1) for array in arrays.values())
     values = terms(*work)
-    sums = _kernels.row_sums(values.reshape(-1, values.shape[-1])).reshape(values.shape[:-1])
+    sums = _spans.row_sums(values.reshape(-1, values.shape[-1])).reshape(values.shape[:-1])
     return (sums / unit).astype(dtype)[()]

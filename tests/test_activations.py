@@ -1,6 +1,5 @@
 """Softmax and its relatives: limits, axes, dtypes, and the accuracy of each path through a row."""
 
-import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,7 +8,7 @@ import pytest
 from mpmath import mp, mpf
 
 import crossent
-from crossent import _kernels
+from crossent import _kernels, _spans
 
 ULP = 2.0**-52  # the largest relative size of a unit in the last place of a float64
 INF, NAN = np.inf, np.nan
@@ -172,23 +171,9 @@ def test_no_rows() -> None:
 
 
 def test_more_rows_than_a_tile_holds() -> None:
-    z = np.random.default_rng(0).normal(size=(_kernels.TILE // 8 + 3, 16)) * 100
+    z = np.random.default_rng(0).normal(size=(_spans.SPAN // 8 + 3, 16)) * 100
     parts = [crossent.softmax(part) for part in np.array_split(z, 7)]
     np.testing.assert_array_equal(crossent.softmax(z), np.concatenate(parts))
-
-
-@pytest.mark.parametrize(
-    ("rows", "columns", "steps"),
-    [
-        (0, 5, [(0, 0)]),
-        (0, 2 * _kernels.TILE, [(0, 0)]),
-        (1, 2 * _kernels.TILE, [(0, 1)]),
-        (3, 2 * _kernels.TILE, [(0, 1), (1, 2), (2, 3)]),
-        (5, _kernels.TILE // 2, [(0, 2), (2, 4), (4, 5)]),
-    ],
-)
-def test_tiles(rows: int, columns: int, steps: list[tuple[int, int]]) -> None:
-    assert [(tile.start, tile.stop) for tile in _kernels.tiles(rows, columns)] == steps
 
 
 def test_input_is_not_changed() -> None:
@@ -197,29 +182,6 @@ def test_input_is_not_changed() -> None:
     for function in (crossent.softmax, crossent.log_softmax, crossent.logsumexp, crossent.sigmoid):
         function(z)
     np.testing.assert_array_equal(z, before)
-
-
-@pytest.mark.parametrize("terms", [1, 2, 10, 127, 1000, 100_000])
-def test_row_sums_are_correctly_rounded(terms: int) -> None:
-    random = np.random.default_rng(terms)
-    rows = np.stack(
-        [
-            np.full(terms, 0.7),
-            np.full(terms, 0.7e-20),
-            np.exp(random.normal(size=terms) * 10),
-            np.exp(random.uniform(-600, 600, terms)),
-            np.zeros(terms),
-            np.full(terms, 5e-324),
-        ]
-    )
-    np.testing.assert_array_equal(_kernels.row_sums(rows), [math.fsum(row) for row in rows])
-
-
-def test_row_sums_of_what_is_not_finite() -> None:
-    with np.errstate(all="ignore"):
-        sums = _kernels.row_sums(np.array([[1.0, INF], [NAN, 1.0], [1e308, 1e308]]))
-    np.testing.assert_array_equal(sums, [INF, NAN, INF])
-    assert _kernels.row_sums(np.zeros((2, 0))).tolist() == [0.0, 0.0]
 
 
 @pytest.mark.parametrize("z", [0.0, 1e-9, 0.5, -0.5, 3.0, -3.0, 40.0, -40.0, 745.0, -745.0, -800.0])

@@ -1,7 +1,6 @@
 """Gradients: against numerical derivatives, in the limits, and as accurate as the losses."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -291,12 +290,13 @@ def test_check_grad_finds_the_wrong_entry(monkeypatch: pytest.MonkeyPatch) -> No
         form = build(*args, **options)
         kernel = form.kernel
 
-        def wrong_kernel(x: Any, tile: slice, gradient: bool) -> Any:
-            loss, slope, unit = kernel(x, tile, gradient)
-            slope[2, 1] += 0.5
-            return loss, slope, unit
+        def wrong_kernel(span: Any, index: Any) -> Any:
+            losses = kernel(span, index)
+            if span.slopes is not None:
+                span.slopes[2, 1] += 0.5
+            return losses
 
-        return replace(form, kernel=wrong_kernel)
+        return form._replace(kernel=wrong_kernel)
 
     monkeypatch.setitem(losses.FORMS, sparse_logits, wrong_build)
     check = check_grad(sparse_logits, LOGITS, LABELS, reduction="sum")

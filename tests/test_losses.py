@@ -11,6 +11,7 @@ from mpmath import mp, mpf
 import crossent
 from crossent import (
     _kernels,
+    _spans,
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
     binary_focal_loss_with_logits,
@@ -247,7 +248,7 @@ def test_focal_loss(z: float, gamma: float) -> None:
 @pytest.mark.parametrize("gamma", [0.3, 2.0, 5.0])
 def test_power_of_the_sigmoid_is_not_less_accurate_for_its_exponent(gamma: float) -> None:
     x = np.random.default_rng(1).uniform(-60, 5, 300)
-    result = _kernels.sigmoid_power(x, np.exp(-np.abs(x)), gamma)
+    result = _kernels.sigmoid_power(x, np.exp(-np.abs(x)), gamma, gamma, np.zeros_like(x))
     for one, got in zip(x, result, strict=True):
         true = (1 + mp.exp(-mpf(one))) ** -mpf(gamma)
         assert abs(mpf(float(got)) - true) <= 3 * mpf(np.spacing(float(true)))
@@ -336,7 +337,7 @@ def test_mean_is_accumulated_in_float64() -> None:
 
 def test_more_rows_than_a_tile_holds() -> None:
     random = np.random.default_rng(3)
-    n = _kernels.TILE // 4
+    n = _spans.SPAN // 4
     z = random.normal(size=(n, 10)) * 100
     labels = random.integers(0, 10, n)
     weight, classes = random.uniform(size=n), random.uniform(size=(n, 10))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import crossent
-from crossent import _kernels
+from crossent import _spans
 
 api: Any = crossent  # these calls are wrong on purpose, also in type
 binary_probs = api.binary_cross_entropy
@@ -30,6 +30,8 @@ SUPPORTED = (
 )
 
 MALFORMED: list[tuple[Callable[[], Any], type[Exception], str]] = [
+    (lambda: api.set_num_threads(0), ValueError, "threads is 0: it must be 1 or more"),
+    (lambda: api.set_num_threads(1.5), TypeError, "threads is 1.5: it must be an integer"),
     (
         lambda: api.logsumexp(["a"]),
         TypeError,
@@ -800,7 +802,7 @@ def test_malformed_call(
 
     if not message.startswith("the loss is"):  # only `check_grad` has to compute to find that out
         for work in ("map_rows", "map_loss", "row_sums"):
-            monkeypatch.setattr(_kernels, work, compute)
+            monkeypatch.setattr(_spans, work, compute)
     with pytest.raises(exception) as error:
         call()
     assert type(error.value) is exception

@@ -1,0 +1,54 @@
+"""The one setting: how many threads share a large computation."""
+
+from crossent import _validate
+from crossent._spans import Threads
+
+
+def get_num_threads() -> int:
+    """Return the number of threads that share a large computation.
+
+    Returns
+    -------
+    int
+        At first the number of processors.
+
+    Examples
+    --------
+    >>> import crossent
+    >>> crossent.get_num_threads() >= 1
+    True
+    """
+    return Threads.number
+
+
+def set_num_threads(threads: int) -> None:
+    """Set the number of threads that share a large computation.
+
+    Parameters
+    ----------
+    threads : int
+        1 leaves all work in the calling thread.
+
+    Raises
+    ------
+    ValueError
+        If ``threads`` is less than 1.
+    TypeError
+        If it is not an integer.
+
+    Notes
+    -----
+    Losses and gradients of more than half a million predictions are shared. The results are the
+    same for any number of threads, to the last bit. ``torch.set_num_threads`` is the same for
+    torch.
+
+    Examples
+    --------
+    >>> import crossent
+    >>> before = crossent.get_num_threads()
+    >>> crossent.set_num_threads(1)
+    >>> crossent.get_num_threads()
+    1
+    >>> crossent.set_num_threads(before)
+    """
+    Threads.number = _validate.positive_integer("threads", threads)

@@ -1,0 +1,193 @@
+"""Spans and threads: how a batch is cut, that nothing is copied whole, that order is kept."""
+
+import math
+import tracemalloc
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import crossent
+from crossent import (
+    _spans,
+    binary_cross_entropy_with_logits,
+    binary_focal_loss_with_logits,
+    categorical_cross_entropy_with_logits,
+    sparse_categorical_cross_entropy_with_logits,
+)
+
+INF, NAN = np.inf, np.nan
+LARGE = (_spans.SHARED // 10 + 1, 10)
+
+
+@pytest.fixture
+def _two_threads() -> Iterator[None]:
+    before = crossent.get_num_threads()
+    crossent.set_num_threads(2)
+    yield
+    crossent.set_num_threads(before)
+
+
+@pytest.mark.parametrize("batch", [(), (0,), (1,), (7,), (3, 4), (0, 5), (5, 0), (2, 3, 4), (9, 2)])
+@pytest.mark.parametrize("limit", [1, 2, 5, 8, 1000])
+def test_spans_are_the_batch_in_order(batch: tuple[int, ...], limit: int) -> None:
+    order = np.arange(math.prod(batch)).reshape(batch)
+    cut = _spans.spans(batch, limit)
+    for index, place in cut:
+        assert order[index].size <= limit
+        np.testing.assert_array_equal(order[index].ravel(), np.arange(place.start, place.stop))
+    assert sum(place.stop - place.start for _, place in cut) == order.size
+
+
+def test_spans_are_of_about_one_size() -> None:
+    lengths = [place.stop - place.start for _, place in _spans.spans((65536,), 20971)]
+    assert lengths == [16384] * 4
+
+
+@pytest.mark.parametrize("terms", [1, 2, 10, 127, 1000, 100_000])
+def test_row_sums_are_correctly_rounded(terms: int) -> None:
+    random = np.random.default_rng(terms)
+    rows = np.stack(
+        [
+            np.full(terms, 0.7),
+            np.full(terms, 0.7e-20),
+            np.exp(random.normal(size=terms) * 10),
+            np.exp(random.uniform(-600, 600, terms)),
+            np.zeros(terms),
+            np.full(terms, 5e-324),
+        ]
+    )
+    np.testing.assert_array_equal(_spans.row_sums(rows), [math.fsum(row) for row in rows])
+
+
+def test_row_sums_of_what_is_not_finite() -> None:
+    with np.errstate(all="ignore"):
+        sums = _spans.row_sums(np.array([[1.0, INF], [NAN, 1.0], [1e308, 1e308]]))
+    np.testing.assert_array_equal(sums, [INF, NAN, INF])
+    assert _spans.row_sums(np.zeros((2, 0))).tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_threads_change_nothing(dtype: Any, reduction: str) -> None:
+    random = np.random.default_rng(5)
+    z = (random.normal(size=LARGE) * 9).astype(dtype)
+    t = random.integers(0, 2, LARGE)
+    calls: list[tuple[Any, Any]] = [
+        (sparse_categorical_cross_entropy_with_logits, random.integers(0, 10, LARGE[0])),
+        (binary_cross_entropy_with_logits, t),
+    ]
+    before = crossent.get_num_threads()
+    for loss, targets in calls:
+        results = []
+        for threads in (1, 2, 3):
+            crossent.set_num_threads(threads)
+            results.append(crossent.value_and_grad(loss)(z, targets, reduction=reduction))
+        for value, slope in results[1:]:
+            np.testing.assert_array_equal(value, results[0][0])
+            np.testing.assert_array_equal(slope, results[0][1])
+    crossent.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("_two_threads")
+def test_threads_are_as_quiet_as_the_caller() -> None:
+    z = np.zeros(LARGE)
+    z[::7, 0], z[1::7, 1] = INF, NAN
+    labels = np.zeros(len(z), int)
+    result = sparse_categorical_cross_entropy_with_logits(z, labels, reduction="none")
+    np.testing.assert_array_equal(np.isnan(result), np.isnan(z).any(axis=1))
+
+
+@pytest.mark.usefixtures("_two_threads")
+def test_an_error_in_a_thread_is_raised() -> None:
+    def work(jobs: list[int]) -> list[int]:
+        if 3 in jobs:
+            raise RuntimeError("three")
+        return jobs
+
+    assert _spans.share(work, [1, 2], _spans.SHARED + 1) == [1, 2]
+    with pytest.raises(RuntimeError, match="three"):
+        _spans.share(work, [1, 2, 3], _spans.SHARED + 1)
+
+
+def peak(call: Any) -> int:
+    """Return the most memory that a call had at once beyond what there was, in bytes."""
+    call()  # what is imported and cached once
+    tracemalloc.start()
+    call()
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return most
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("axis", [1, -1])
+@pytest.mark.usefixtures("_two_threads")
+def test_no_temporary_of_the_size_of_the_logits(dtype: Any, axis: int) -> None:
+    z = np.ones((2000, 2000) if axis == -1 else (20, 2000, 100), dtype)
+    labels = np.zeros((2000,) if axis == -1 else (20, 100), int)
+    assert (
+        peak(lambda: sparse_categorical_cross_entropy_with_logits(z, labels, axis=axis)) < 4 << 20
+    )
+
+
+@pytest.mark.parametrize("loss", [binary_cross_entropy_with_logits, binary_focal_loss_with_logits])
+@pytest.mark.usefixtures("_two_threads")
+def test_no_temporary_of_the_size_of_binary_logits(loss: Any) -> None:
+    z = np.ones(3_000_000)
+    assert peak(lambda: loss(z, np.zeros_like(z))) - z.nbytes < 10 << 20 < z.nbytes
+
+
+def test_dense_targets_along_another_axis_are_not_copied_whole() -> None:
+    z = np.ones((20, 1000, 100))
+    targets = np.full(z.shape, 0.001)
+    weights = np.ones(1000)
+
+    def dense() -> None:
+        categorical_cross_entropy_with_logits(z, targets, axis=1, class_weight=weights)
+
+    assert peak(dense) < z.nbytes / 2
+
+
+def bound(loss: Any, z: Any) -> float:
+    """The error in ulp that the docstring of a loss allows a large array."""
+    if z.dtype == np.float16:
+        return 1.0
+    if loss is binary_focal_loss_with_logits:
+        return 8.0 + 3.0 * 2.0
+    if loss is sparse_categorical_cross_entropy_with_logits and z.dtype == np.float32:
+        return float(8.0 + 2.5 * np.abs(z[np.abs(z) < 83.0]).max())
+    return 8.0
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_large_is_as_its_parts(dtype: Any) -> None:
+    """Small arrays are held to the bound of 4 ulp elsewhere; large ones go other ways."""
+    random = np.random.default_rng(6)
+    z = (random.normal(size=(7000, 30)) * 5).astype(dtype)
+    z[:50] *= 30  # beyond what the fast kernels take
+    z[50:60, 3], z[60:70, 3], z[70:75, 3] = -INF, INF, NAN
+    labels = random.integers(0, 30, 7000)
+    weight = random.choice([0.0, 1.0, 3.0], 7000)
+    for loss, targets in (
+        (sparse_categorical_cross_entropy_with_logits, labels),
+        (binary_cross_entropy_with_logits, random.uniform(size=z.shape)),
+        (binary_focal_loss_with_logits, random.integers(0, 2, z.shape)),
+    ):
+        w = weight[:, None] if targets.ndim == 2 else weight
+        options: Any = {"sample_weight": w, "reduction": "none"}
+        value, slope = crossent.value_and_grad(loss)(z, targets, **options)
+        for rows in (slice(0, 100), slice(100, 1100), slice(6000, 7000)):
+            options["sample_weight"] = w[rows]
+            part = crossent.value_and_grad(loss)(z[rows], targets[rows], **options)
+            ulp = np.finfo(dtype).eps * bound(loss, z[rows])
+            for whole, expected in zip((value[rows], slope[rows]), part, strict=True):
+                scale = np.abs(expected).astype(float)
+                if targets.dtype == float and whole.ndim == 2:  # a soft target may cancel
+                    scale = scale + w[rows]
+                with np.errstate(invalid="ignore"):
+                    error = np.abs(whole.astype(float) - expected)
+                bad = ~(error <= ulp * scale + np.finfo(dtype).smallest_subnormal)
+                bad &= ~((whole == expected) | (np.isnan(whole) & np.isnan(expected)))
+                assert not bad.any(), (loss.__name__, np.argwhere(bad)[:3])
