@@ -85,8 +85,8 @@ def training_epochs(
                 },
                 {
                     "data": {"values": bars},
-                    "transform": [here, calculate("right", f"datum.left + {1 / _BINS}")],
-                    "mark": {"type": "rect", "stroke": "white", "strokeWidth": 1},
+                    "transform": [here, calculate("right", f"datum.left + {0.92 / _BINS}")],
+                    "mark": {"type": "rect"},
                     "encoding": {
                         "x": _scaled([0, 1], title="probability given to the true class")
                         | {"field": "left"},
