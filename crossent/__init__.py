@@ -9,6 +9,7 @@ from crossent.information import (
     kl_divergence,
     perplexity,
 )
+from crossent.linear import linear_cross_entropy
 from crossent.losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -35,6 +36,7 @@ __all__ = [
     "grad",
     "js_divergence",
     "kl_divergence",
+    "linear_cross_entropy",
     "log_sigmoid",
     "log_softmax",
     "logsumexp",

@@ -192,33 +192,43 @@ def label_logits(span: Span, y: NDArray[np.intp]) -> Array:
     step = max(1, span.scratch.size // classes)
     for start in range(0, rows, step):
         tile = slice(start, start + step)
-        e = _exp(x[tile], span.scratch)
+        e = exponentials(x[tile], span.scratch)
         e.reshape(-1)[own[tile] - start * classes] = 0.0
-        others[tile] = _sums(e, large=span.large)
+        others[tile] = block_sums(e, large=span.large)
         if slopes is not None:
             np.divide(span.scale_of(tile), others[tile] + one[tile], out=factor[tile])
             np.multiply(e, factor[tile].astype(e.dtype)[:, None], out=slopes[tile])
-    floor, ceiling = WINDOW[span.scratch.dtype.itemsize]
-    good = (np.minimum(others, one) >= floor) & (others + one <= ceiling)
     if slopes is not None:
         slopes.reshape(-1)[own] = (0.0 - others * factor).astype(slopes.dtype)
-        # An e^{z_j} among the subnormals must not be lifted out of them by its factor.
-        tiny = np.finfo(span.scratch.dtype).tiny
-        good &= (factor <= 2.0) & ((factor >= tiny) | np.equal(span.scale, 0.0))
+    good = moderate(others, one, span.scratch.dtype)
+    if slopes is not None:
+        good &= liftless(factor, span.scale, span.scratch.dtype)
     losses: Array = span.weight * np.log1p(others / one)
     if not good.all():
         _again(_label_logits, span, ~good, losses, y)
     return losses
 
 
-# The logits of a row are moderate for `label_logits` while the sums of their exponentials stay in
+def moderate(others: Array, one: Array, dtype: np.dtype[Any]) -> NDArray[np.bool_]:
+    """Tell which rows the sums of exponentials are accurate for."""
+    floor, ceiling = WINDOW[dtype.itemsize]
+    return (np.minimum(others, one) >= floor) & (others + one <= ceiling)
+
+
+def liftless(factor: Array, scale: Any, dtype: np.dtype[Any]) -> NDArray[np.bool_]:
+    """Tell which factors neither underflow nor lift an e^z out of the subnormals."""
+    fits: NDArray[np.bool_] = (factor >= np.finfo(dtype).tiny) | np.equal(scale, 0.0)
+    return fits & (factor <= 2.0)
+
+
+# The logits of a row are moderate while the sums of their exponentials stay in
 # this window, by the size of a number: neither they nor their quotients then lose digits to
 # overflow or underflow.
 WINDOW = {4: (2.0**-80, 2.0**120), 8: (2.0**-500, 2.0**500)}
 LOG2_E = np.float32(1.4426950408889634)
 
 
-def _exp(x: NDArray[Any], scratch: NDArray[Any]) -> NDArray[Any]:
+def exponentials(x: NDArray[Any], scratch: NDArray[Any]) -> NDArray[Any]:
     """Return the exponentials, in the scratch."""
     e = scratch[: x.size].reshape(x.shape)
     if e.dtype == np.float64:
@@ -231,7 +241,7 @@ def _exp(x: NDArray[Any], scratch: NDArray[Any]) -> NDArray[Any]:
     return e
 
 
-def _sums(x: NDArray[Any], *, large: bool) -> NDArray[Any]:
+def block_sums(x: NDArray[Any], *, large: bool) -> NDArray[Any]:
     """Return the sums of the rows of ``x`` ≥ 0: blocks of each, then the blocks in `WORK`.
 
     Shorter blocks round less and take longer.

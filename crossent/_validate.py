@@ -226,6 +226,37 @@ def dense_targets(value: ArrayLike, name: str, array: Floats, axis: int) -> Floa
     return found
 
 
+def linear(
+    hidden: ArrayLike, weight: ArrayLike, bias: ArrayLike | None
+) -> tuple[Floats, Floats, Floats | None]:
+    """Return the arrays of a linear layer of two or more classes."""
+    h, w = floating("hidden", hidden), floating("weight", weight)
+    if h.ndim == 0 or w.ndim != 2 or h.shape[-1] != w.shape[1]:
+        turned = h.ndim and w.ndim == 2 and h.shape[-1] == w.shape[0]
+        remedy = "it needs a row for each class and a column for each hidden unit"
+        raise _mismatch("weight", w, "hidden", h, remedy + "; use weight.T" * bool(turned))
+    if len(w) < 2:
+        raise ValueError(
+            f"weight has shape {w.shape}: it needs two or more rows, one for each class"
+        )
+    if bias is None:
+        return h, w, None
+    b = floating("bias", bias)
+    if b.shape != w.shape[:1]:
+        raise _mismatch("bias", b, "weight", w, f"bias needs shape ({len(w)},)")
+    return h, w, b
+
+
+def weight_of_classes(value: ArrayLike | None, classes: int) -> NDArray[np.float64]:
+    """Return a weight for each class, ones for None."""
+    if value is None:
+        return np.ones(classes)
+    found = floating("class_weight", value)
+    if found.shape != (classes,):
+        raise ValueError(f"class_weight has shape {found.shape}: it needs shape ({classes},)")
+    return _weight("class_weight", found, found.shape, "a shape").astype(np.float64)
+
+
 def binary(name: str, predictions: ArrayLike, targets: ArrayLike) -> tuple[Floats, Floats]:
     """Return predictions for the positive class and targets in [0, 1] of the same shape."""
     array = floating(name, predictions)

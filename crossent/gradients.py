@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from crossent.linear import linear_cross_entropy
 from crossent.losses import FORMS, Form
 
 
@@ -38,9 +39,10 @@ def value_and_grad(loss: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
     """
     build = _form_of(loss)
 
-    def evaluate(predictions: ArrayLike, targets: ArrayLike, **options: Any) -> tuple[Any, Any]:
+    def evaluate(*arrays: ArrayLike, **options: Any) -> tuple[Any, Any]:
         with np.errstate(all="ignore"):
-            return build(predictions, targets, **options).evaluate(gradient=True)
+            value, slopes = build(*arrays, **options).evaluate(gradient=True)
+            return value, slopes
 
     return evaluate
 
@@ -81,9 +83,9 @@ def grad(loss: Callable[..., Any]) -> Callable[..., Any]:
     """
     build = _form_of(loss)
 
-    def gradient(predictions: ArrayLike, targets: ArrayLike, **options: Any) -> Any:
+    def gradient(*arrays: ArrayLike, **options: Any) -> Any:
         with np.errstate(all="ignore"):
-            return build(predictions, targets, **options).evaluate(gradient=True)[1]
+            return build(*arrays, **options).evaluate(gradient=True)[1]
 
     return gradient
 
@@ -148,6 +150,10 @@ def check_grad(
     True
     """
     build = _form_of(loss)
+    if loss is linear_cross_entropy:
+        raise ValueError(
+            "linear_cross_entropy is the loss of two arrays: check the loss of its logits"
+        )
     with np.errstate(all="ignore"):
         form = build(predictions, targets, **options)
         if form.predictions.size == 0:
@@ -183,7 +189,7 @@ def _derivative(form: Form) -> NDArray[np.float64]:
     return result
 
 
-def _form_of(loss: Callable[..., Any]) -> Callable[..., Form]:
+def _form_of(loss: Callable[..., Any]) -> Callable[..., Any]:
     if loss not in FORMS:
         name = getattr(loss, "__name__", repr(loss))
         names = ", ".join(sorted(known.__name__ for known in FORMS))

@@ -34,9 +34,7 @@ class Form(NamedTuple):
 
     def evaluate(self, *, gradient: bool, dtype: Any = None) -> tuple[Any, Any]:
         """Return the loss, by default in the dtype of the predictions, and any gradient wanted."""
-        if self.divisor == 0.0:
-            message = "mean over nothing is nan: every element is ignored, of weight 0, or missing"
-            warnings.warn(message, RuntimeWarning, stacklevel=3)
+        warn_of_nothing(self.divisor)
         value, slopes = _spans.map_loss(
             self.kernel,
             self.predictions,
@@ -55,10 +53,17 @@ class Form(NamedTuple):
         return x[..., 0][()] if self.axis is None else np.moveaxis(x, -1, self.axis)
 
 
-FORMS: dict[Callable[..., Any], Callable[..., Form]] = {}
+def warn_of_nothing(divisor: float) -> None:
+    """Warn the caller of a loss whose mean is over nothing."""
+    if divisor == 0.0:
+        message = "mean over nothing is nan: every element is ignored, of weight 0, or missing"
+        warnings.warn(message, RuntimeWarning, stacklevel=4)
 
 
-def _loss(build: Callable[P, Any]) -> Callable[P, Any]:
+FORMS: dict[Callable[..., Any], Callable[..., Any]] = {}
+
+
+def differentiable(build: Callable[P, Any]) -> Callable[P, Any]:
     """Turn a function that builds a form into the loss, and remember it for the gradient."""
 
     @wraps(build)
@@ -70,7 +75,7 @@ def _loss(build: Callable[P, Any]) -> Callable[P, Any]:
     return loss
 
 
-@_loss
+@differentiable
 def binary_cross_entropy(
     probs: ArrayLike,
     targets: ArrayLike,
@@ -130,7 +135,7 @@ def binary_cross_entropy(
     return _binary(kernel, array, t, (1.0, 1.0), sample_weight, label_smoothing, reduction)
 
 
-@_loss
+@differentiable
 def binary_cross_entropy_with_logits(
     logits: ArrayLike,
     targets: ArrayLike,
@@ -202,7 +207,7 @@ def binary_cross_entropy_with_logits(
     return _binary(kernel, array, t, weights, sample_weight, label_smoothing, reduction)
 
 
-@_loss
+@differentiable
 def binary_focal_loss_with_logits(
     logits: ArrayLike,
     targets: ArrayLike,
@@ -273,7 +278,7 @@ def binary_focal_loss_with_logits(
     return _binary(kernel, array, t, weights, sample_weight, 0.0, reduction)
 
 
-@_loss
+@differentiable
 def categorical_cross_entropy(
     probs: ArrayLike,
     targets: ArrayLike,
@@ -333,7 +338,7 @@ def categorical_cross_entropy(
     return _categorical(PROBS, probs, targets, options, sparse=False)
 
 
-@_loss
+@differentiable
 def categorical_cross_entropy_with_logits(
     logits: ArrayLike,
     targets: ArrayLike,
@@ -396,7 +401,7 @@ def categorical_cross_entropy_with_logits(
     return _categorical(LOGITS, logits, targets, options, sparse=False)
 
 
-@_loss
+@differentiable
 def sparse_categorical_cross_entropy(
     probs: ArrayLike,
     labels: ArrayLike,
@@ -455,7 +460,7 @@ def sparse_categorical_cross_entropy(
     return _categorical(PROBS, probs, labels, options, sparse=True)
 
 
-@_loss
+@differentiable
 def sparse_categorical_cross_entropy_with_logits(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -521,8 +526,8 @@ def sparse_categorical_cross_entropy_with_logits(
     ``categorical_cross_entropy_with_logits`` with one-hot targets.
 
     More than 65,536 logits are computed faster: in float64 within 8 ulp, in float32 within
-    8 + 2.5 max |z| ulp, where only logits up to 83 count. That is no more than a rounding of every
-    logit does, and at most two digits. No temporary is of the size of the logits.
+    :math:`8 + 2.5 \max_k |z_k|` ulp, where only logits up to 83 count. That is no more than a
+    rounding of every logit does, and at most two digits. No temporary is of the size of the logits.
 
     torch's ``CrossEntropyLoss`` with class indices and weights is "weighted_mean", also smoothed;
     Keras and its ``class_weight`` are "mean". torch ignores the label -100 by default.
@@ -596,7 +601,7 @@ def _categorical(
         sample = sample * counted
     count = math.prod(batch) if counted is None else int(counted.sum())
     mass = partial(_mass, sample, weights, t, sparse=sparse)
-    divisor = _divisor(options.reduction, count, batch, mass)
+    divisor = divide_by(options.reduction, count, batch, mass)
 
     def label_kernel(span: _spans.Span, index: _spans.Index) -> _validate.Floats:
         return source.of_label(span, t[index].reshape(-1))
@@ -678,7 +683,7 @@ def _binary(
         return kernel(span, *shares(index, smoothing, span.scratch.dtype))
 
     domain = (0.0, 1.0) if kernel is _kernels.binary_probs else (-np.inf, np.inf)
-    divisor = _divisor(reduction, array.size, array.shape, mass)
+    divisor = divide_by(reduction, array.size, array.shape, mass)
     rows = array[..., None]
     return Form(rows, None, domain, span_kernel, sample, divisor, reduction, _spans.SPAN)
 
@@ -691,7 +696,7 @@ def _weigh(
     return weight[index].reshape(-1) * share
 
 
-def _divisor(
+def divide_by(
     reduction: str,
     count: int,
     batch: tuple[int, ...],

@@ -50,6 +50,10 @@ SIGNATURES = {
     "grad": "(loss)",
     "value_and_grad": "(loss)",
     "check_grad": "(loss, predictions, targets, **options)",
+    "linear_cross_entropy": (
+        "(hidden, weight, labels, *, bias=None, class_weight=None, label_smoothing=0.0, "
+        "ignore_index=None, reduction='mean')"
+    ),
     "get_num_threads": "()",
     "set_num_threads": "(threads)",
 }

@@ -25,7 +25,7 @@ ONE_HOT = np.eye(3)[LABELS]
 ZEROS = np.zeros(4)
 SUPPORTED = (
     "binary_cross_entropy, binary_cross_entropy_with_logits, binary_focal_loss_with_logits, "
-    "categorical_cross_entropy, categorical_cross_entropy_with_logits, "
+    "categorical_cross_entropy, categorical_cross_entropy_with_logits, linear_cross_entropy, "
     "sparse_categorical_cross_entropy, sparse_categorical_cross_entropy_with_logits"
 )
 

@@ -1,0 +1,213 @@
+"""The loss of a linear layer: that of its logits, in less memory."""
+
+import re
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import crossent
+from crossent import linear, linear_cross_entropy
+from crossent import sparse_categorical_cross_entropy_with_logits as of_logits
+
+N, D, V = 300, 7, 250
+
+
+@pytest.fixture(autouse=True)
+def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear, "ROWS", 90)
+    monkeypatch.setattr(linear, "LOGITS", 4000)
+
+
+def layer(dtype: Any = np.float64, size: float = 1.0) -> tuple[Any, Any, Any, Any]:
+    random = np.random.default_rng(0)
+    hidden, weight = random.normal(size=(N, D)), random.normal(size=(V, D)) * size
+    labels = random.integers(0, V, N)
+    return hidden.astype(dtype), weight.astype(dtype), labels, random.normal(size=V).astype(dtype)
+
+
+def by_logits(hidden: Any, weight: Any, labels: Any, bias: Any, **options: Any) -> tuple[Any, ...]:
+    """The same by the chain rule."""
+    logits = hidden @ weight.T + (0.0 if bias is None else bias)
+    value, slope = crossent.value_and_grad(of_logits)(logits, labels, **options)
+    return value, slope @ weight, slope.T @ hidden, slope.sum(axis=0)
+
+
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"reduction": "sum"},
+    {"reduction": "none"},
+    {"reduction": "weighted_mean", "class_weight": np.linspace(0, 3, V)},
+    {"label_smoothing": 0.1},
+    {"label_smoothing": 1.0, "class_weight": np.linspace(0, 3, V)},
+    {"ignore_index": 3},
+    {"class_weight": np.linspace(0, 3, V), "ignore_index": 3, "label_smoothing": 0.3},
+]
+
+
+@pytest.mark.parametrize("size", [1.0, 100.0, 1e4])
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("with_bias", [False, True])
+def test_it_is_the_loss_of_the_logits(options: Any, with_bias: bool, size: float) -> None:
+    hidden, weight, labels, bias = layer(size=size)
+    labels[::3] = 3
+    bias = bias if with_bias else None
+    expected = by_logits(hidden, weight, labels, bias, **options)
+    value, slopes = crossent.value_and_grad(linear_cross_entropy)(
+        hidden, weight, labels, bias=bias, **options
+    )
+    # Matrix products of other shapes add up in another order: some ulp of the largest logit.
+    tolerance: Any = {"rtol": 1e-13 * size, "atol": 1e-15 * size * N}
+    np.testing.assert_allclose(value, expected[0], **tolerance)
+    value = linear_cross_entropy(hidden, weight, labels, bias=bias, **options)
+    np.testing.assert_allclose(value, expected[0], **tolerance)
+    for got, true in zip(slopes, expected[1:], strict=True):
+        if got is not None:
+            np.testing.assert_allclose(got, true, rtol=1e-12 * size, atol=1e-14 * size * N)
+    assert (slopes.bias is None) is not with_bias
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_torch_agrees(dtype: Any, smoothing: float) -> None:
+    hidden, weight, labels, bias = layer(dtype)
+    tensors = [torch.tensor(x, requires_grad=True) for x in (hidden, weight, bias)]
+    loss = torch.nn.functional.linear_cross_entropy(
+        tensors[0], tensors[1], torch.tensor(labels), linear_bias=tensors[2],
+        label_smoothing=smoothing,
+    )  # fmt: skip
+    expected = torch.autograd.grad(loss, tensors)
+    value, slopes = crossent.value_and_grad(linear_cross_entropy)(
+        hidden, weight, labels, bias=bias, label_smoothing=smoothing
+    )
+    assert value.dtype == dtype
+    eps = float(np.finfo(dtype).eps)
+    np.testing.assert_allclose(value, loss.item(), rtol=64 * eps)
+    for got, true in zip(slopes, expected, strict=True):
+        assert got.dtype == dtype
+        np.testing.assert_allclose(got, true.numpy(), rtol=64 * eps, atol=4 * eps)
+
+
+def test_float16_is_computed_in_float32() -> None:
+    hidden, weight, labels, bias = layer(np.float16)
+    value, slopes = crossent.value_and_grad(linear_cross_entropy)(hidden, weight, labels, bias=bias)
+    true = by_logits(hidden.astype(float), weight.astype(float), labels, bias.astype(float))
+    assert value == np.float16(true[0])
+    for got, expected in zip(slopes, true[1:], strict=True):
+        assert got.dtype == np.float16
+        # The last subnormal, and a float32 sum that falls on the other side of a tie.
+        np.testing.assert_allclose(got, expected, rtol=2.0**-10, atol=6e-8)
+
+
+def test_any_batch() -> None:
+    hidden, weight, labels, _ = layer()
+    flat = crossent.value_and_grad(linear_cross_entropy)(hidden, weight, labels, reduction="none")
+    cube, grid = hidden.reshape(3, 100, D), labels.reshape(3, 100)
+    value, slopes = crossent.value_and_grad(linear_cross_entropy)(
+        cube, weight, grid, reduction="none"
+    )
+    np.testing.assert_array_equal(value, flat[0].reshape(3, 100))
+    np.testing.assert_array_equal(slopes.hidden, flat[1].hidden.reshape(cube.shape))
+    one = linear_cross_entropy(hidden[0], weight, labels[0])
+    assert one == pytest.approx(flat[0][0], rel=1e-14, abs=0)
+
+
+def test_what_is_ignored_may_be_anything() -> None:
+    hidden, weight, labels, bias = layer()
+    labels[:50] = -1
+    options: Any = {"ignore_index": -1, "bias": bias}
+    expected = crossent.value_and_grad(linear_cross_entropy)(hidden, weight, labels, **options)
+    hidden[:50] = np.nan
+    value, slopes = crossent.value_and_grad(linear_cross_entropy)(hidden, weight, labels, **options)
+    assert value == expected[0]
+    for got, true in zip(slopes, expected[1], strict=True):
+        np.testing.assert_array_equal(got, true)
+    assert not slopes.hidden[:50].any()
+
+
+def test_a_mean_over_nothing_warns() -> None:
+    hidden, weight, _, _ = layer()
+    labels = np.full(N, -1)
+    with pytest.warns(RuntimeWarning, match="mean over nothing") as caught:
+        value, slopes = crossent.value_and_grad(linear_cross_entropy)(
+            hidden, weight, labels, ignore_index=-1
+        )
+    assert caught[0].filename == __file__
+    assert np.isnan(value)
+    assert not slopes.weight.any()
+    with pytest.warns(RuntimeWarning, match="mean over nothing") as caught:
+        assert np.isnan(linear_cross_entropy(np.zeros((0, D)), weight, np.zeros(0, int)))
+    assert caught[0].filename == __file__
+
+
+def test_a_row_without_a_limit_is_alone() -> None:
+    hidden, weight, labels, _ = layer()
+    hidden[5, 2] = np.nan
+    each = linear_cross_entropy(hidden, weight, labels, reduction="none")
+    assert np.flatnonzero(np.isnan(each)).tolist() == [5]
+
+
+def test_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    rows, units, classes = 1024, 64, 20_000
+    hidden, weight = np.ones((rows, units), np.float32), np.zeros((classes, units), np.float32)
+    labels = np.zeros(rows, int)
+    tracemalloc.start()
+    crossent.value_and_grad(linear_cross_entropy)(hidden, weight, labels)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most - hidden.nbytes - weight.nbytes < 10 << 20 < rows * classes * 4 / 5
+
+
+WEIGHT = "weight has shape (4, 3) and hidden has shape (2, 5): it needs a row for each class and a "
+MALFORMED: list[tuple[Any, dict[str, Any], str]] = [
+    ((np.ones((2, 5)), np.ones((4, 3)), [0, 1]), {}, WEIGHT + "column for each hidden unit"),
+    (
+        (np.ones((2, 4)), np.ones((4, 3)), [0, 1]),
+        {},
+        WEIGHT.replace("5", "4") + "column for each hidden unit; use weight.T",
+    ),
+    (
+        (np.ones((2, 3)), np.ones((1, 3)), [0, 0]),
+        {},
+        "weight has shape (1, 3): it needs two or more rows, one for each class",
+    ),
+    (
+        (np.ones((2, 3)), np.ones((4, 3)), [0, 1]),
+        {"bias": [1.0]},
+        "bias has shape (1,) and weight has shape (4, 3): bias needs shape (4,)",
+    ),
+    (
+        (np.ones((2, 3)), np.ones((4, 3)), [0, 1]),
+        {"class_weight": np.ones((2, 4))},
+        "class_weight has shape (2, 4): it needs shape (4,)",
+    ),
+    (
+        (np.ones((2, 3)), np.ones((4, 3)), [0, 1]),
+        {"class_weight": [1, 1, -1, 1]},
+        "class_weight[2] is -1.0: weights are finite and not negative",
+    ),
+    (
+        (np.ones((2, 3)), np.ones((4, 3)), [0, 1, 2]),
+        {},
+        "labels has shape (3,) and hidden @ weight.T has shape (2, 4): labels needs shape (2,)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("arrays", "options", "message"), MALFORMED)
+def test_malformed_call(arrays: Any, options: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        linear_cross_entropy(*arrays, **options)
+
+
+def test_a_label_out_of_range() -> None:
+    with pytest.raises(IndexError, match=r"labels\[1\] is 4: the labels of 4 classes are 0 to 3"):
+        linear_cross_entropy(np.ones((2, 3)), np.ones((4, 3)), [0, 4])
+
+
+def test_check_grad_is_for_losses_of_one_array() -> None:
+    with pytest.raises(ValueError, match="linear_cross_entropy is the loss of two arrays"):
+        crossent.check_grad(linear_cross_entropy, np.ones((2, 3)), np.ones((4, 3)))
