@@ -18,7 +18,7 @@ install = $(1) > $(LOG) 2>&1 || { \
 	"the whole story is in $(LOG). Check the network connection and run make again." >&2; exit 1; }
 
 .DELETE_ON_ERROR:
-.PHONY: help book test lab serve notebooks constraints clean
+.PHONY: help book test lab serve notebooks bench constraints clean
 
 help: ## list what can be made
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1#\2/p' $(MAKEFILE_LIST) | awk -F'#' '{printf "%-18s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ serve: $(SITE) ## serve the built site on http://127.0.0.1:8000 (another port: m
 
 notebooks: $(VENV)/.all ## execute every notebook again, in place, in a clean kernel
 	@$(BIN)/python book/_tools/execute.py $(NOTEBOOKS)
+
+bench: $(VENV)/.all ## measure speed and memory beside the frameworks (about 20 minutes on an idle machine)
+	@$(BIN)/python benchmarks/speed.py
 
 constraints: $(VENV)/.all ## resolve constraints.txt anew after a change of requirements
 	@$(BIN)/pip install --quiet uv $(call or_stop,could not install uv; check the network connection.)
