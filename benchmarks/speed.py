@@ -63,7 +63,7 @@ PAUSE = 0.02  # seconds: the threads of the peer before go on spinning for a whi
 TOLERANCE = 1e-4  # of float32 sums over 10⁸ elements; a wrong loss is off by far more
 CLIPPED = ("scikit-learn", "float32")  # log_loss clips at 1.2e-7: it tells no loss above 15.9
 # What a peer may read its number of threads from.
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "CROSSENT_NUM_THREADS")
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 class Respondent(Protocol):

@@ -182,7 +182,8 @@ class Arrays:
         return partial(self.functions[case.loss], *inputs, gradient=case.gradient)
 
 
-def _open_crossent(_threads: int) -> Library:
+def _open_crossent(threads: int) -> Library:
+    crossent.set_num_threads(threads)
     return Arrays({name: _crossent(name) for name in LOSSES if hasattr(crossent, LOSSES[name])})
 
 
