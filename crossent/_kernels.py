@@ -193,13 +193,17 @@ def label_logits(span: Span, y: NDArray[np.intp]) -> Array:
     for start in range(0, rows, step):
         tile = slice(start, start + step)
         e = exponentials(x[tile], span.scratch)
-        e.reshape(-1)[own[tile] - start * classes] = 0.0
+        mine = own[tile] - start * classes
+        e.reshape(-1)[mine] = 0.0
         others[tile] = block_sums(e, large=span.large)
         if slopes is not None:
-            np.divide(span.scale_of(tile), others[tile] + one[tile], out=factor[tile])
+            scale = span.scale_of(tile)
+            at_label = -others[tile]
+            if not isinstance(scale, float):
+                at_label[scale == 0.0] = 0.0  # rather than −0
+            e.reshape(-1)[mine] = at_label.astype(e.dtype)
+            np.divide(scale, others[tile] + one[tile], out=factor[tile])
             np.multiply(e, factor[tile].astype(e.dtype)[:, None], out=slopes[tile])
-    if slopes is not None:
-        slopes.reshape(-1)[own] = (0.0 - others * factor).astype(slopes.dtype)
     good = moderate(others, one, span.scratch.dtype)
     if slopes is not None:
         good &= liftless(factor, span.scale, span.scratch.dtype)

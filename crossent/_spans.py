@@ -28,6 +28,10 @@ SCRATCH = 1 << 20  # bytes
 LARGE = 1 << 16  # above this, float32 is computed in float32, and sums are simple sums
 SHARED = 1 << 19  # above this, threads share the work
 
+# When this is freed, the C library of Linux learns to keep blocks of up to its size for later. Else
+# it returns the temporaries of every call to the system, and they cost page faults anew.
+np.empty(1 << 24, np.uint8)
+
 
 class Threads:
     """The number of threads that share a large computation: see `crossent.set_num_threads`."""

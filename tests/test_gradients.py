@@ -280,6 +280,13 @@ def test_mean_over_nothing_warns_and_has_no_slope(ask: Callable[..., Any]) -> No
     assert gradient.tolist() == [[0.0, 0.0]]
 
 
+@pytest.mark.parametrize("rows", [3, 7000])
+def test_nothing_is_not_negative(rows: int) -> None:
+    z, weight = np.ones((rows, 10), np.float32), np.zeros(rows)
+    slope = grad(sparse_logits)(z, np.zeros(rows, int), sample_weight=weight, reduction="sum")
+    assert not np.signbit(slope).any()
+
+
 # --- check_grad ---------------------------------------------------------------------------------
 
 
