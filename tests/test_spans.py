@@ -1,6 +1,7 @@
 """Spans and threads: how a batch is cut, that nothing is copied whole, that order is kept."""
 
 import math
+import threading
 import tracemalloc
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 import crossent
 from crossent import (
+    _kernels,
     _spans,
     binary_cross_entropy_with_logits,
     binary_focal_loss_with_logits,
@@ -19,6 +21,7 @@ from crossent import (
 
 INF, NAN = np.inf, np.nan
 LARGE = (_spans.SHARED // 10 + 1, 10)
+LOSS_OF_LABELS: Any = sparse_categorical_cross_entropy_with_logits
 
 
 @pytest.fixture
@@ -43,6 +46,7 @@ def test_spans_are_the_batch_in_order(batch: tuple[int, ...], limit: int) -> Non
 def test_spans_are_of_about_one_size() -> None:
     lengths = [place.stop - place.start for _, place in _spans.spans((65536,), 20971)]
     assert lengths == [16384] * 4
+    assert _spans.spans((4, 8), 32) == [((), slice(0, 32))]
 
 
 @pytest.mark.parametrize("terms", [1, 2, 10, 127, 1000, 100_000])
@@ -109,6 +113,29 @@ def test_an_error_in_a_thread_is_raised() -> None:
     assert _spans.share(work, [1, 2], _spans.SHARED + 1) == [1, 2]
     with pytest.raises(RuntimeError, match="three"):
         _spans.share(work, [1, 2, 3], _spans.SHARED + 1)
+
+
+@pytest.mark.usefixtures("_two_threads")
+def test_threads_work_at_the_same_time() -> None:
+    both = threading.Barrier(2)
+
+    def work(jobs: list[int]) -> list[int]:
+        both.wait(timeout=10)
+        return [job * 10 for job in jobs]
+
+    assert _spans.share(work, [1, 2, 3], _spans.SHARED + 1) == [10, 20, 30]
+
+
+def test_the_caller_does_what_is_not_shared() -> None:
+    def work(jobs: list[int]) -> list[tuple[int, int]]:
+        return [(job, threading.get_ident()) for job in jobs]
+
+    before = crossent.get_num_threads()
+    for threads, size in ((1, _spans.SHARED + 1), (2, _spans.SHARED)):
+        crossent.set_num_threads(threads)
+        mine = threading.get_ident()
+        assert _spans.share(work, [1, 2, 3], size) == [(1, mine), (2, mine), (3, mine)]
+    crossent.set_num_threads(before)
 
 
 def peak(call: Any) -> int:
@@ -191,3 +218,73 @@ def test_large_is_as_its_parts(dtype: Any) -> None:
                 bad = ~(error <= ulp * scale + np.finfo(dtype).smallest_subnormal)
                 bad &= ~((whole == expected) | (np.isnan(whole) & np.isnan(expected)))
                 assert not bad.any(), (loss.__name__, np.argwhere(bad)[:3])
+
+
+def test_rows_longer_than_the_scratch() -> None:
+    random = np.random.default_rng(7)
+    classes = _spans.SCRATCH // np.dtype(float).itemsize + 1
+    z, labels = random.normal(size=(3, classes)), [0, 7, classes - 1]
+    ask = crossent.value_and_grad(sparse_categorical_cross_entropy_with_logits)
+    value, slope = ask(z, labels, reduction="none")
+    for row in range(3):
+        one, its_slope = ask(z[row], labels[row], reduction="none")
+        assert value[row] == one
+        np.testing.assert_array_equal(slope[row], its_slope)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_long_rows_add_up_without_drift(dtype: Any) -> None:
+    # Equal terms, each rounded the same way as it is added: a sum in one go loses most.
+    z = np.full((2, 200_001), 0.1, dtype)
+    slope = crossent.grad(sparse_categorical_cross_entropy_with_logits)(z, [0, 0], reduction="sum")
+    np.testing.assert_allclose(slope[:, 1:], 1 / z.shape[1], rtol=8 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_moderate_rows_are_done_once(monkeypatch: pytest.MonkeyPatch, dtype: Any) -> None:
+    monkeypatch.setattr(_kernels, "_again", lambda *_: pytest.fail("done again"))
+    z = np.random.default_rng(9).uniform(-25, 25, (7000, 10)).astype(dtype)
+    z[:, 0] = abs(z[:, 0])
+    weight = np.arange(7000) % 3.0  # a weight of 0 is no reason either
+    for loss, targets, weights in (
+        (LOSS_OF_LABELS, np.arange(7000) % 10, weight),
+        (binary_cross_entropy_with_logits, np.zeros(z.shape), weight[:, None]),
+        (binary_focal_loss_with_logits, np.ones(z.shape), weight[:, None]),
+    ):
+        value, slope = crossent.value_and_grad(loss)(z, targets, sample_weight=weights)
+        assert value > 0
+        assert not slope[::3].any()
+        assert slope[1::3].all()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "offset"),
+    [(np.float32, -45.0), (np.float32, 78.0), (np.float64, -330.0), (np.float64, 340.0)],
+)
+def test_large_logits_far_from_zero(dtype: Any, offset: float) -> None:
+    """The exponentials are normal, but a factor of the gradient may be too small or too large."""
+    random = np.random.default_rng(8)
+    z = random.normal(size=(7000, 10)).astype(dtype)
+    z[:, 9] -= 50 if dtype == np.float32 else 400
+    z += dtype(offset)
+    labels = random.integers(0, 10, 7000)
+    value, slope = crossent.value_and_grad(LOSS_OF_LABELS)(z, labels)
+    whole = z.astype(float)
+    parts = [
+        crossent.value_and_grad(LOSS_OF_LABELS)(whole[rows], labels[rows], reduction="sum")
+        for rows in (slice(0, 3500), slice(3500, 7000))
+    ]
+    ulp = np.finfo(dtype).eps * bound(LOSS_OF_LABELS, z)
+    np.testing.assert_allclose(value, (parts[0][0] + parts[1][0]) / 7000, rtol=ulp)
+    expected = np.concatenate([part[1] for part in parts]) / 7000
+    np.testing.assert_allclose(slope, expected, rtol=ulp, atol=np.finfo(dtype).smallest_subnormal)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("far", [-1000.0, 1000.0])
+def test_one_far_logit_among_many(far: float, dtype: Any) -> None:
+    z = np.zeros(70_000, dtype)
+    z[5] = far
+    for loss in (binary_cross_entropy_with_logits, binary_focal_loss_with_logits):
+        each = loss(z, np.full(len(z), far < 0), reduction="none")
+        assert each[5] == 1000.0
