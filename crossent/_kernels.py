@@ -246,20 +246,22 @@ def exponentials(x: NDArray[Any], scratch: NDArray[Any]) -> NDArray[Any]:
 
 
 def block_sums(x: NDArray[Any], *, large: bool) -> NDArray[Any]:
-    """Return the sums of the rows of ``x`` ≥ 0: blocks of each, then the blocks in `WORK`.
+    """Return the sums of the rows of ``x`` ≥ 0: where there is much to sum, in blocks.
 
-    Shorter blocks round less and take longer.
+    A block adds up with a rounding for every eighth (float64) or sixteenth (float32) of its terms.
     """
-    block = (512 if x.itemsize == 4 else 128) if large else 32
+    if not large:
+        return row_sums(x)
+    block = 512 if x.itemsize == 4 else 32
     rows, classes = x.shape
     whole = classes - classes % block
     if whole == 0:
         return np.asarray(np.einsum("ij->i", x))
     blocks = np.einsum("ijk->ij", x[:, :whole].reshape(rows, -1, block))
-    sums = blocks.sum(axis=1, dtype=WORK) if large else row_sums(blocks)
+    sums = blocks.sum(axis=1, dtype=WORK) if x.itemsize == 4 else row_sums(blocks)
     if whole < classes:
         sums += np.einsum("ij->i", x[:, whole:])
-    return np.asarray(sums)
+    return sums
 
 
 def _again(
@@ -296,9 +298,12 @@ def target_logits(z: Array, gradient: bool, share: Array) -> LossAndSlope:
     others = share.copy()
     others[most] = 0.0
     rest = row_sums(others)
-    others = (rest + share[most])[:, None] - share
+    whole = (rest + share[most])[:, None]
+    others = whole - share
     others[most] = rest
-    return loss, parts.p * others - share * miss, parts.unit
+    # A row without a share adds nothing, not even nan.
+    slope = np.where(whole == 0.0, 0.0, parts.p * others - share * miss)
+    return loss, slope, parts.unit
 
 
 def one_hot(y: NDArray[np.intp], classes: int) -> Array:
@@ -379,21 +384,26 @@ def binary_logits(span: Span, positive: Any, negative: Any, *, gamma: float) -> 
         return _binary_logits(span, positive, negative, gamma=gamma)
     z = span.x[:, 0].astype(span.scratch.dtype, copy=False)
     odds = np.exp(z)
-    one_more = 1.0 + odds
-    loss_if_0, loss_if_1 = np.log1p(odds), np.log1p(1.0 / odds)
+    if_0, if_1 = np.log1p(odds), np.log1p(1.0 / odds)  # the losses, −log(1 − p) and −log p
+    share_0, share_1 = negative, positive
     if gamma:
-        p, miss = odds / one_more, 1.0 / one_more
-        slope_if_0 = p**gamma * (p + gamma * miss * loss_if_0)
-        slope_if_1 = miss**gamma * (miss + gamma * p * loss_if_1)
-        slope = negative * slope_if_0 - positive * slope_if_1
-        loss_if_0 *= p**gamma
-        loss_if_1 *= miss**gamma
-    else:
-        slope = (negative * odds - positive) / one_more
-    losses: NDArray[Any] = span.weight * (negative * loss_if_0 + positive * loss_if_1)
+        p, miss = odds / (1.0 + odds), 1.0 / (1.0 + odds)
+        # What float32 leaves of γ is made up for: p^δ = 1 + δ log p.
+        rest = gamma - float(z.dtype.type(gamma))
+        share_0 = share_0 * p**gamma * (1.0 - rest * if_1)
+        share_1 = share_1 * miss**gamma * (1.0 - rest * if_0)
+    terms = share_0 * if_0, share_1 * if_1
+    losses: NDArray[Any] = span.weight * (terms[0] + terms[1])
     if span.slopes is not None:
-        np.multiply(slope, span.scale, out=span.slopes[:, 0])
-    limit = MODERATE_BINARY[z.itemsize] / (1.0 + gamma)
+        slope = (share_0 * odds - share_1) / (1.0 + odds)
+        if gamma:
+            slope += gamma * (miss * terms[0] - p * terms[1])
+        # In an array, a scale too large or small for float32 stays one of float64.
+        scale = np.asarray(span.scale)
+        if np.ndim(span.scale) == 0 and 1e-12 < span.scale < 1e12:
+            scale = scale.astype(z.dtype)
+        np.multiply(slope, scale, out=span.slopes[:, 0])
+    limit = MODERATE_BINARY[z.itemsize] / (1.0 + gamma) - np.log(2.0)
     if not (z.min() >= -limit and z.max() <= limit):
         bad = ~(np.abs(z) <= limit)
         _again(partial(_binary_logits, gamma=gamma), span, bad, losses, positive, negative)

@@ -4,8 +4,10 @@ A span fits the cache, so that no temporary is ever the size of the logits. Any 
 classes and any strides are taken: what is not contiguous is copied a span at a time.
 """
 
+import math
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import copy_context
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
@@ -26,7 +28,7 @@ WORK = np.float64
 SPAN = 1 << 15  # 256 KiB in float64, which fits a second-level cache with what is made of it
 SCRATCH = 1 << 20  # bytes
 LARGE = 1 << 16  # above this, float32 is computed in float32, and sums are simple sums
-SHARED = 1 << 19  # above this, threads share the work
+SHARED = 1 << 20  # above this, threads share the work
 
 # When this is freed, the C library of Linux learns to keep blocks of up to its size for later. Else
 # it returns the temporaries of every call to the system, and they cost page faults anew.
@@ -170,6 +172,9 @@ def row_sums(x: Array) -> Array:
     one common bit: the high parts then add up without any rounding, in any order, and the low
     parts are too small for theirs to matter.
     """
+    if x.size <= 128:  # the steps below would take longer
+        with suppress(OverflowError):
+            return np.array([math.fsum(row) for row in x.tolist()])
     exponent = np.frexp(x.max(axis=1, initial=0.0) * x.shape[1])[1]
     cut = np.ldexp(1.0, exponent)[:, None]
     high = (x + cut) - cut
@@ -181,3 +186,12 @@ def row_sums(x: Array) -> Array:
 def total(x: Array) -> float:
     """Return the sum of non-negative terms, as good as correctly rounded."""
     return float(x[0] if x.size == 1 else row_sums(x[None, :])[0])
+
+
+def total_of(weights: Callable[[Index], Any], batch: tuple[int, ...]) -> float:
+    """Return the sum of weights that are found a span at a time."""
+    sums = [
+        total(np.broadcast_to(np.ravel(weights(index)), place.stop - place.start).astype(WORK))
+        for index, place in spans(batch, SPAN)
+    ]
+    return total(np.array(sums))

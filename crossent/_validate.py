@@ -6,7 +6,7 @@ the rest of the package works with.
 
 import math
 import operator
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,9 +20,15 @@ REDUCTIONS = ("none", "sum", "mean", "weighted_mean")
 
 def floating(name: str, value: ArrayLike) -> Floats:
     """Return an array of float16, float32 or float64; integers become float64."""
+    array = real(name, value)
+    return array.astype(np.float64) if array.dtype.kind in "iub" else array
+
+
+def real(name: str, value: ArrayLike) -> NDArray[Any]:
+    """Return an array of float16, float32, float64, integers or booleans."""
     array = _array(name, value)
     if array.dtype.kind in "iub":
-        return array.astype(np.float64)
+        return array
     if array.dtype not in (np.float16, np.float32, np.float64):
         raise TypeError(
             f"{name} has dtype {array.dtype}: give real numbers, as float16, float32 or float64"
@@ -149,7 +155,8 @@ def distribution(name: str, array: Floats, axis: int, remedy: str = "") -> None:
     array, but by no more than 1 %.
     """
     probabilities(name, array, remedy)
-    tolerance = min(64.0 * float(np.finfo(array.dtype).eps) * array.shape[axis] ** 0.5, 0.01)
+    eps = float(np.finfo(np.result_type(array, np.float16)).eps)
+    tolerance = min(64.0 * eps * array.shape[axis] ** 0.5, 0.01)
     sums = array.sum(axis=axis, dtype=np.float64, keepdims=True)
     wrong = np.abs(sums - 1.0) > tolerance
     if wrong.any():
@@ -215,7 +222,7 @@ def labels(
 
 def dense_targets(value: ArrayLike, name: str, array: Floats, axis: int) -> Floats:
     """Return target distributions of the shape of the predictions."""
-    found = floating("targets", value)
+    found = real("targets", value)
     if found.shape != array.shape:
         sparse = found.shape == _without(axis, array.shape)
         remedy = (
@@ -260,7 +267,7 @@ def weight_of_classes(value: ArrayLike | None, classes: int) -> NDArray[np.float
 def binary(name: str, predictions: ArrayLike, targets: ArrayLike) -> tuple[Floats, Floats]:
     """Return predictions for the positive class and targets in [0, 1] of the same shape."""
     array = floating(name, predictions)
-    found = floating("targets", targets)
+    found = real("targets", targets)
     if found.shape != array.shape:
         remedy = "give both the same shape, for nothing is broadcast: squeeze or reshape one"
         raise _mismatch("targets", found, name, array, remedy)
@@ -286,8 +293,9 @@ def weight(name: str, value: ArrayLike | None, shape: tuple[int, ...]) -> Floats
 
 
 def _weight(name: str, found: Floats, shape: tuple[int, ...], fits: str) -> Floats:
-    valid = (found >= 0.0) & (found < np.inf)
-    _refuse_first(name, found, ~valid, "weights are finite and not negative")
+    if not (found.min(initial=0.0) >= 0.0 and found.max(initial=0.0) < np.inf):
+        valid = (found >= 0.0) & (found < np.inf)
+        _refuse_first(name, found, ~valid, "weights are finite and not negative")
     try:
         return np.broadcast_to(found, shape)
     except ValueError as error:
@@ -304,10 +312,9 @@ def _without(axis: int, shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape[:axis] + shape[axis + 1 :]
 
 
-def _refuse_first(name: str, array: Floats, bad: NDArray[np.bool_], rule: str) -> None:
-    if bad.any():
-        index = _first(bad)
-        raise ValueError(f"{_element(name, index)} is {array[index]}: {rule}")
+def _refuse_first(name: str, array: Floats, bad: NDArray[np.bool_], rule: str) -> NoReturn:
+    index = _first(bad)
+    raise ValueError(f"{_element(name, index)} is {array[index]}: {rule}")
 
 
 def _first(mask: NDArray[np.bool_]) -> tuple[int, ...]:

@@ -55,7 +55,8 @@ def linear_cross_entropy(
     Returns
     -------
     float or numpy.ndarray
-        In nats, in the common dtype of the arrays; of the shape of ``labels`` for "none".
+        In nats, in the common dtype of ``hidden`` and ``weight``; of the shape of ``labels`` for
+        "none".
 
     Raises
     ------
@@ -67,7 +68,8 @@ def linear_cross_entropy(
     -----
     That loss of ``hidden @ weight.T + bias``, with the rounding of NumPy's matrix product in the
     common dtype (float32 for float16) and, for these logits, the error that it states for more
-    than 65,536 of them. Half a million logits are held at a time; the gradient takes them again.
+    than 65,536 of them (smoothed, in float64, 8 + 2 max abs(logits) ulp). Half a million logits are
+    held at a time; the gradient computes them again.
     The threads are those of the matrix product.
 
     ``value_and_grad`` and ``grad`` give the gradient as a named tuple of arrays in the common
@@ -93,9 +95,12 @@ def linear_cross_entropy(
     smoothing = _validate.fraction("label_smoothing", label_smoothing)
     _validate.reduction(reduction)
     kept = np.ones(y.size, bool) if counted is None else counted.reshape(-1)
+    count = int(kept.sum())
     y = y.reshape(-1)
     mass = kept * class_weights[y]
-    divisor = losses.divide_by(reduction, int(kept.sum()), mass.shape, lambda: mass)
+    divisor = losses.divide_by(reduction, count, mass.shape, lambda index: mass[index])
+    if smoothing == 0.0:
+        kept = mass > 0.0
     return LinearForm(h, w, b, y, kept, class_weights, smoothing, divisor, reduction)
 
 
@@ -118,7 +123,7 @@ class LinearForm(NamedTuple):
         dtype = np.result_type(self.hidden, self.weight)
         work = np.result_type(dtype, np.float32)
         layer = Layer(
-            self.hidden.reshape(-1, self.hidden.shape[-1]).astype(work, copy=False),
+            self.hidden.reshape(len(self.labels), self.hidden.shape[-1]).astype(work, copy=False),
             self.weight.astype(work, copy=False),
             None if self.bias is None else self.bias.astype(work, copy=False),
             self.labels,
@@ -183,6 +188,7 @@ class Layer(NamedTuple):
         share = hard + soft.sum()
         factor = self.scale * share / whole
         good = _kernels.moderate(others, one, h.dtype)
+        good &= np.isfinite(linear)  # a class at −∞ with a weight of 0 makes it nan
         good &= _kernels.liftless(factor, self.scale * share, h.dtype)
         if slopes is not None:
             at_label = self.scale * ((soft.sum() * one - hard * others) / whole - soft[y])

@@ -38,7 +38,7 @@ def set_num_threads(threads: int) -> None:
 
     Notes
     -----
-    Losses and gradients of more than half a million predictions are shared. The results are the
+    Losses and gradients of more than a million predictions are shared. The results are the
     same for any number of threads, to the last bit. ``torch.set_num_threads`` is the same for
     torch.
 

@@ -7,7 +7,7 @@ each with the true result for the inputs exactly as rounded to the dtype.
 Ill-conditioned by nature, and therefore measured against the terms instead of their difference
 (`Check.scale`): logsumexp near 0; the gradient of soft or smoothed targets near p = y. Functions
 whose docstring states a wider bound in float64 (`Check.extra`): perplexity, 4 + 2 log PP ulp, and
-focal loss, 4 + γ ulp.
+focal loss, 5 + γ ulp.
 """
 
 import math
@@ -507,7 +507,7 @@ def _binary_logits_checks(family: Family) -> Iterator[Check]:
         gradient = [truth.binary_with_logits_gradient(*pair, *mix) for pair in pairs]
         term = [truth.binary_with_logits_term(*pair, *mix) for pair in pairs]
     args = z, targets
-    extra = options.get("gamma", 0.0)
+    extra = 1.0 + options["gamma"] if "gamma" in options else 0.0
     yield Check(function, False, args, options | {"reduction": "none"}, value, extra=extra)
     yield Check(function, True, args, options | {"reduction": "sum"}, gradient, term, extra)
 

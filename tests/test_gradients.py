@@ -280,6 +280,14 @@ def test_mean_over_nothing_warns_and_has_no_slope(ask: Callable[..., Any]) -> No
     assert gradient.tolist() == [[0.0, 0.0]]
 
 
+def test_classes_without_weight_hide_what_is_not_finite() -> None:
+    value, slope = value_and_grad(dense_logits)(
+        [[NAN, 0.0]], [[1, 0]], class_weight=[0, 0], reduction="sum"
+    )
+    assert value == 0.0
+    assert slope.tolist() == [[0.0, 0.0]]
+
+
 @pytest.mark.parametrize("rows", [3, 7000])
 def test_nothing_is_not_negative(rows: int) -> None:
     z, weight = np.ones((rows, 10), np.float32), np.zeros(rows)

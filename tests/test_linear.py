@@ -161,6 +161,29 @@ def test_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     assert most - hidden.nbytes - weight.nbytes < 10 << 20 < rows * classes * 4 / 5
 
 
+def test_an_impossible_class_without_weight() -> None:
+    bias, weights = np.array([0.0, 0.0, -np.inf]), np.array([1.0, 1.0, 0.0])
+    arrays = np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[2.0, 1.0], [0.0, 3.0], [1.0, 1.0]])
+    options: Any = {"class_weight": weights, "label_smoothing": 0.1}
+    value = linear_cross_entropy(*arrays, [0, 1], bias=bias, **options)
+    assert value == of_logits(arrays[0] @ arrays[1].T + bias, [0, 1], **options)
+
+
+def test_a_label_without_weight_hides_what_is_not_finite() -> None:
+    hidden = np.array([[1.0, np.nan], [0.0, 1.0]])
+    value, slopes = crossent.value_and_grad(linear_cross_entropy)(
+        hidden, np.ones((3, 2)), [0, 1], class_weight=[0.0, 1.0, 1.0]
+    )
+    assert value == pytest.approx(np.log(3) / 2)
+    assert np.isfinite(slopes.weight).all()
+
+
+def test_no_hidden_units() -> None:
+    assert linear_cross_entropy(np.ones((2, 0)), np.ones((4, 0)), [0, 1]) == pytest.approx(
+        np.log(4)
+    )
+
+
 WEIGHT = "weight has shape (4, 3) and hidden has shape (2, 5): it needs a row for each class and a "
 MALFORMED: list[tuple[Any, dict[str, Any], str]] = [
     ((np.ones((2, 5)), np.ones((4, 3)), [0, 1]), {}, WEIGHT + "column for each hidden unit"),

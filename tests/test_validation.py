@@ -701,7 +701,7 @@ MALFORMED: list[tuple[Callable[[], Any], type[Exception], str]] = [
         lambda: binary_probs([0.5], [2]),
         ValueError,
         (
-            "targets[0] is 2.0: probabilities lie in [0, 1]; map labels -1 and 1 with (targets + "
+            "targets[0] is 2: probabilities lie in [0, 1]; map labels -1 and 1 with (targets + "
             "1) / 2"
         ),
     ),
