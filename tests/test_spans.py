@@ -177,6 +177,66 @@ def test_dense_targets_along_another_axis_are_not_copied_whole() -> None:
     assert peak(dense) < z.nbytes / 2
 
 
+@pytest.mark.parametrize("loss", [binary_cross_entropy_with_logits, binary_focal_loss_with_logits])
+@pytest.mark.parametrize("reduction", ["mean", "weighted_mean"])
+def test_integer_targets_are_not_copied_whole(loss: Any, reduction: str) -> None:
+    z, t = np.ones(3_000_000, np.float32), np.zeros(3_000_000, bool)
+    assert peak(lambda: loss(z, t, reduction=reduction)) < z.nbytes
+
+
+@pytest.mark.parametrize("gamma", [0.3, 1.3, 3.7])
+def test_an_exponent_that_float32_cannot_hold(gamma: float) -> None:
+    z = np.linspace(-40, 40, 70_001).astype(np.float32)
+    for target in (0, 1):
+        t = np.full_like(z, target)
+        large = binary_focal_loss_with_logits(z, t, gamma=gamma, reduction="none")
+        true = binary_focal_loss_with_logits(
+            z[::7].astype(float), t[::7], gamma=gamma, reduction="none"
+        )
+        ulp = np.spacing(true.astype(np.float32))
+        assert (np.abs(large[::7] - true) <= (8 + 3 * gamma) * ulp).all()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"pos_weight": 1e39, "sample_weight": 1e-30},
+        {"pos_weight": 1e37, "reduction": "weighted_mean"},
+    ],
+)
+def test_weights_beyond_float32(options: dict[str, Any]) -> None:
+    z = np.linspace(-3, 3, 70_000).astype(np.float32)
+    t = np.ones_like(z)
+    ask = crossent.value_and_grad(binary_cross_entropy_with_logits)
+    value, slope = ask(z, t, **options)
+    true = ask(z.astype(float), t, **options)
+    np.testing.assert_allclose(value, true[0], rtol=1e-6)
+    np.testing.assert_allclose(slope, true[1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("classes", [20, 31, 127, 1000])
+@pytest.mark.parametrize("rows", [2, 70_000])
+def test_one_high_logit_among_equals(classes: int, rows: int) -> None:
+    """The others all round the same way, beside a sum that is much larger or is not."""
+    rows = max(2, rows // classes)
+    z = np.full((rows, classes), -0.4113262648164623)
+    z[:, 3] = np.linspace(0, 20, rows)
+    labels = np.full(rows, 5)
+    ask = crossent.value_and_grad(LOSS_OF_LABELS)
+    value, slope = ask(z, labels, reduction="none")
+    # Long double has 11 bits more.
+    e = np.exp(z.astype(np.longdouble))
+    e[:, 5] = 0
+    others, one = e.sum(axis=1), np.exp(z[:, 5].astype(np.longdouble))
+    ulps = 8 if z.size > _spans.LARGE else 4
+    for got, true in (
+        (value, np.log1p(others / one)),
+        (slope[:, 3], e[:, 3] / (others + one)),
+        (slope[:, 5], -others / (others + one)),
+    ):
+        assert (np.abs(got - true) <= ulps * np.spacing(np.abs(true).astype(float))).all()
+
+
 def bound(loss: Any, z: Any) -> float:
     """The error in ulp that the docstring of a loss allows a large array."""
     if z.dtype == np.float16:
