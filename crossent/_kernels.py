@@ -21,7 +21,7 @@ P = ParamSpec("P")
 
 LABEL_SPAN = 1 << 21  # logits; long enough to make light of what `label_logits` does once per span
 MODERATE = 300.0  # e^±300 and sums and ratios of such numbers neither overflow nor underflow
-MODERATE_BINARY = {4: 80.0, 8: 600.0}  # e^−z and its powers are normal, by the size of a number
+MODERATE_BINARY = {4: 80.0, 8: 600.0}  # for σ(z)^γ e^−z to be normal, by the size of a number
 DEPTH = 25  # levels of the continued fraction in `_divergence`: full precision for |u| < 3/4
 
 
@@ -225,9 +225,8 @@ def liftless(factor: Array, scale: Any, dtype: np.dtype[Any]) -> NDArray[np.bool
     return fits & (factor <= 2.0)
 
 
-# The logits of a row are moderate while the sums of their exponentials stay in
-# this window, by the size of a number: neither they nor their quotients then lose digits to
-# overflow or underflow.
+# The logits of a row are moderate while the sums of their exponentials stay in this window, by the
+# size of a number: neither they nor their quotients then lose digits to overflow or underflow.
 WINDOW = {4: (2.0**-80, 2.0**120), 8: (2.0**-500, 2.0**500)}
 LOG2_E = np.float32(1.4426950408889634)
 

@@ -27,7 +27,7 @@ WORK = np.float64
 # In elements of the predictions
 SPAN = 1 << 15  # 256 KiB in float64, which fits a second-level cache with what is made of it
 SCRATCH = 1 << 20  # bytes
-LARGE = 1 << 16  # above this, float32 is computed in float32, and sums are simple sums
+LARGE = 1 << 16  # above this, fast kernels, and float32 in float32
 SHARED = 1 << 20  # above this, threads share the work
 
 # When this is freed, the C library of Linux learns to keep blocks of up to its size for later. Else

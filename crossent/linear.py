@@ -244,7 +244,7 @@ class Layer(NamedTuple):
         if slopes is not None:
             slope *= self.scale
             slopes.hidden[rows] = slope @ self.weight
-            step = max(1, LOGITS // self.weight.shape[1])
+            step = max(1, LOGITS // max(1, h.shape[1]))
             for start in range(0, len(self.weight), step):
                 part = slice(start, start + step)
                 slopes.weight[part] += slope[:, part].T @ h
