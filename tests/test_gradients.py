@@ -280,6 +280,15 @@ def test_mean_over_nothing_warns_and_has_no_slope(ask: Callable[..., Any]) -> No
     assert gradient.tolist() == [[0.0, 0.0]]
 
 
+def test_nothing_to_divide_by_leaves_no_slope() -> None:
+    # Smoothing reaches the class that has a weight, but what is divided by is that of the label.
+    options: dict[str, Any] = {"class_weight": [0, 1], "label_smoothing": 0.5}
+    with pytest.warns(RuntimeWarning, match="mean over nothing"):
+        slope = grad(sparse_logits)([[1.0, 0.0]], [0], reduction="weighted_mean", **options)
+    assert slope.tolist() == [[0.0, 0.0]]
+    assert grad(sparse_logits)([[1.0, 0.0]], [0], reduction="sum", **options).all()
+
+
 def test_classes_without_weight_hide_what_is_not_finite() -> None:
     value, slope = value_and_grad(dense_logits)(
         [[NAN, 0.0]], [[1, 0]], class_weight=[0, 0], reduction="sum"

@@ -229,10 +229,14 @@ def test_pos_weight() -> None:
     np.testing.assert_allclose(each, [LN2, 4 * LN2, 9 * LN2], rtol=8 * ULP)
 
 
-def focal(z: float, target: int, gamma: float) -> float:
+def focal_in_full(z: float, target: int, gamma: float) -> Any:
     toward = mpf(z if target else -z)
     rest = 1 / (1 + mp.exp(toward))
-    return float(rest ** mpf(gamma) * mp.log(1 + mp.exp(-toward)))
+    return rest ** mpf(gamma) * mp.log(1 + mp.exp(-toward))
+
+
+def focal(z: float, target: int, gamma: float) -> float:
+    return float(focal_in_full(z, target, gamma))
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.3, 1.0, 2.0, 5.0])
@@ -335,6 +339,26 @@ def test_mean_is_accumulated_in_float64() -> None:
     assert mean == np.float32(-np.log1p(-np.float64(tiny[0])))
 
 
+@pytest.mark.parametrize("rows", [127, 1000, 30_000])
+def test_equal_losses_add_up_without_drift(rows: int) -> None:
+    # NumPy's sum of 127 equal terms is off by up to 6 units in the last place.
+    for loss, targets in (
+        (binary_cross_entropy_with_logits, np.ones(rows)),
+        (binary_focal_loss_with_logits, np.ones(rows)),
+        (binary_cross_entropy, np.ones(rows)),
+    ):
+        z = np.full(rows, 0.7)
+        assert loss(z, targets) == pytest.approx(loss(z[:1], targets[:1]), rel=ULP, abs=0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_large_float32_losses_are_summed_in_float64(seed: int) -> None:
+    z = np.random.default_rng(seed).normal(size=100_000).astype(np.float32)
+    for loss in (binary_cross_entropy_with_logits, binary_focal_loss_with_logits):
+        each = loss(z, np.zeros_like(z), reduction="none")
+        assert loss(z, np.zeros_like(z)) == np.float32(each.astype(float).mean())
+
+
 def test_more_rows_than_a_tile_holds() -> None:
     random = np.random.default_rng(3)
     n = _spans.SPAN // 8
@@ -408,6 +432,16 @@ def test_weighted_losses_that_would_be_subnormal(margin: float, weight: float) -
         binary_cross_entropy_with_logits(-margin, 0, **options),
     ):
         assert abs(mpf(float(result)) - mpf(true)) <= 4 * mpf(max(5e-324, true * ULP))
+
+
+@pytest.mark.parametrize("weight", [1.0, 1e3, 1e8])
+@pytest.mark.parametrize("margin", [196.7, 203.8, 243.2, 248.2, 253.4, 299.7])
+def test_weighted_focal_losses_that_would_be_subnormal(margin: float, weight: float) -> None:
+    # With γ = 2 the loss is near e^(−3 margin).
+    true = float(mpf(weight) * focal_in_full(margin, 1, 2.0))
+    for z, target in ((margin, 1), (-margin, 0)):
+        result = binary_focal_loss_with_logits(z, target, sample_weight=weight)
+        assert abs(mpf(float(result)) - mpf(true)) <= 7 * mpf(max(5e-324, true * ULP))
 
 
 def test_large_losses_lose_nothing_to_the_margin() -> None:
