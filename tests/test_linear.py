@@ -18,7 +18,7 @@ N, D, V = 300, 7, 250
 @pytest.fixture(autouse=True)
 def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linear, "ROWS", 90)
-    monkeypatch.setattr(linear, "LOGITS", 4000)
+    monkeypatch.setattr(linear, "LOGITS", 1500)  # the weight, too, is in two pieces
 
 
 def layer(dtype: Any = np.float64, size: float = 1.0) -> tuple[Any, Any, Any, Any]:
@@ -44,6 +44,7 @@ OPTIONS: list[dict[str, Any]] = [
     {"label_smoothing": 1.0, "class_weight": np.linspace(0, 3, V)},
     {"ignore_index": 3},
     {"class_weight": np.linspace(0, 3, V), "ignore_index": 3, "label_smoothing": 0.3},
+    {"class_weight": np.linspace(0.5, 2, V), "label_smoothing": 0.2},
 ]
 
 
@@ -67,6 +68,17 @@ def test_it_is_the_loss_of_the_logits(options: Any, with_bias: bool, size: float
         if got is not None:
             np.testing.assert_allclose(got, true, rtol=1e-12 * size, atol=1e-14 * size * N)
     assert (slopes.bias is None) is not with_bias
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_moderate_rows_are_done_once(options: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear.Layer, "carefully", lambda *_: pytest.fail("done again"))
+    hidden, weight, labels, bias = layer()
+    value, slopes = crossent.value_and_grad(linear_cross_entropy)(
+        hidden, weight, labels, bias=bias, **options
+    )
+    assert np.all(value >= 0)
+    assert slopes.bias.all()
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -160,6 +172,23 @@ def test_a_mean_over_nothing_warns() -> None:
     assert caught[0].filename == __file__
 
 
+def test_nothing_to_divide_by_leaves_no_slope() -> None:
+    options: dict[str, Any] = {"class_weight": [0, 1], "label_smoothing": 0.5}
+    with pytest.warns(RuntimeWarning, match="mean over nothing"):
+        slopes = crossent.grad(linear_cross_entropy)(
+            [[1.0]], [[1.0], [0.0]], [0], reduction="weighted_mean", **options
+        )
+    assert not slopes.hidden.any()
+    assert not slopes.weight.any()
+
+
+def test_an_infinite_row_has_its_limit() -> None:
+    arrays = np.array([[np.inf], [1.0]]), np.array([[1.0], [-1.0]])
+    value, slopes = crossent.value_and_grad(linear_cross_entropy)(*arrays, [1, 0], reduction="sum")
+    assert value == np.inf
+    np.testing.assert_array_equal(slopes.weight, [[np.inf], [-np.inf]])
+
+
 def test_a_row_without_a_limit_is_alone() -> None:
     hidden, weight, labels, _ = layer()
     hidden[5, 2] = np.nan
@@ -172,12 +201,17 @@ def test_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     rows, units, classes = 1024, 128, 20_000
     hidden, weight = np.ones((rows, units), np.float32), np.zeros((classes, units), np.float32)
     labels = np.zeros(rows, int)
-    tracemalloc.start()
-    crossent.value_and_grad(linear_cross_entropy)(hidden, weight, labels)
-    most = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    # Beyond the gradient there is room for a piece of the logits, but not for a copy of the weight.
-    assert most - hidden.nbytes - weight.nbytes < 0.8 * weight.nbytes < rows * classes * 4 / 5
+    gradients = hidden.nbytes + weight.nbytes
+    for ask, own in (
+        (linear_cross_entropy, 0),
+        (crossent.value_and_grad(linear_cross_entropy), gradients),
+    ):
+        tracemalloc.start()
+        ask(hidden, weight, labels)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        # There is room for a piece of the logits, but not for a copy of the weight.
+        assert most - own < 0.8 * weight.nbytes < rows * classes * 4 / 5
 
 
 def test_an_impossible_class_without_weight() -> None:
