@@ -53,6 +53,11 @@ MALFORMED: list[tuple[Callable[[], Any], type[Exception], str]] = [
         "logits has dtype complex128: give real numbers, as float16, float32 or float64",
     ),
     (
+        lambda: focal([1j], [0]),
+        TypeError,
+        "logits has dtype complex128: give real numbers, as float16, float32 or float64",
+    ),
+    (
         lambda: binary_logits(ZEROS, ["0", "1", "0", "1"]),
         TypeError,
         "targets has dtype <U1: give real numbers, as float16, float32 or float64",
