@@ -20,7 +20,7 @@ from crossent import (
 )
 
 FAR = {np.float32: 110.0, np.float64: 780.0}  # beyond where e^z is 0 or infinite
-WEIGHTS = [1.0, 1e-10, 1e30]  # 1e30 would show digits that were lost in the subnormals
+WEIGHTS = [1.0, 1e-10, 1e9, 1e30]  # large ones would show digits that were lost in the subnormals
 
 
 def in_small_pieces(loss: Any, z: Any, t: Any, weight: Any, **options: Any) -> list[Any]:
@@ -68,6 +68,11 @@ def test_label_logits_of_every_height(dtype: Any, weight: float) -> None:
         ulp = 8.0 + 2.5 * np.minimum(np.abs(z).max(axis=1), 88.0)
     for whole, true in zip(got, expected, strict=True):
         assert_close(whole, true, ulp)
+    # Without the gradient, other rows are careful ones.
+    value = sparse_categorical_cross_entropy_with_logits(
+        z, labels, sample_weight=weights, reduction="none"
+    )
+    assert_close(value, expected[0], ulp)
 
 
 @pytest.mark.parametrize("weight", WEIGHTS)
@@ -103,11 +108,17 @@ def test_weights_in_float16_are_computed_with_in_float64(reduction: str) -> None
     sample = random.uniform(size=200).astype(np.float16)
     classes = random.uniform(size=5).astype(np.float16)
     call = value_and_grad(sparse_categorical_cross_entropy_with_logits)
-    options: Any = {"reduction": reduction}
-    got = call(z, labels, sample_weight=sample, class_weight=classes, **options)
-    options |= {"sample_weight": sample.astype(float), "class_weight": classes.astype(float)}
-    for half, double in zip(got, call(z, labels, **options), strict=True):
-        np.testing.assert_array_equal(half, double)
+    weights: dict[str, Any]
+    for weights in (
+        {"sample_weight": sample},
+        {"class_weight": classes},
+        {"sample_weight": sample, "class_weight": classes},
+    ):
+        wide = {name: weight.astype(np.float64) for name, weight in weights.items()}
+        got = call(z, labels, reduction=reduction, **weights)
+        expected = call(z, labels, reduction=reduction, **wide)
+        for half, double in zip(got, expected, strict=True):
+            np.testing.assert_array_equal(half, double)
 
 
 def test_a_weighted_mean_divides_by_weights_of_any_sum() -> None:
@@ -129,7 +140,7 @@ def test_a_mean_of_equals_is_each_of_them() -> None:
 
 def test_a_linear_layer_does_not_lift_subnormal_exponentials() -> None:
     bias = np.full(1000, -50.0, np.float32)
-    bias[7] = -95.0  # e^−95 has 12 bits in float32, and its probability is 3e-23
+    bias[7:27] = np.linspace(-93.0, -98.0, 20)  # 15 to 8 bits in float32; probabilities of 1e-23
     hidden, weight = np.zeros((1, 1), np.float32), np.zeros((1000, 1), np.float32)
     _, slopes = value_and_grad(linear_cross_entropy)(hidden, weight, [0], bias=bias)
     expected = value_and_grad(sparse_categorical_cross_entropy_with_logits)(
