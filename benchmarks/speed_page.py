@@ -29,7 +29,7 @@ intra-op and inter-op threads, and crossent's by `crossent.set_num_threads`. Eve
 through its public function, for crossent with its validation of the input. Results are freshly
 allocated in every call and dropped after it.
 
-Before a case is timed, the peers' losses and gradients are compared; a difference of 10⁻⁴ stops the
+Before a case is timed, the peers' losses and gradients are compared; a difference of 10⁻³ stops the
 run. (In float32, scikit-learn's log_loss is left out of this: it clips probabilities at 1.2·10⁻⁷,
 so it gives another number.) Then the peers take turns: {rounds} rounds after two warm-up calls, 7
 where a call takes more than 0.2 s. Times are medians; a call shorter than 30 ms is repeated until

@@ -199,8 +199,7 @@ def label_logits(span: Span, y: NDArray[np.intp]) -> Array:
         if slopes is not None:
             scale = span.scale_of(tile)
             at_label = -others[tile]
-            if not isinstance(scale, float):
-                at_label[scale == 0.0] = 0.0  # rather than −0
+            np.copyto(at_label, 0.0, where=np.equal(scale, 0.0))  # rather than −0
             e.reshape(-1)[mine] = at_label.astype(e.dtype)
             np.divide(scale, others[tile] + one[tile], out=factor[tile])
             np.multiply(e, factor[tile].astype(e.dtype)[:, None], out=slopes[tile])

@@ -188,10 +188,10 @@ def total(x: Array) -> float:
     return float(x[0] if x.size == 1 else row_sums(x[None, :])[0])
 
 
-def total_of(weights: Callable[[Index], Any], batch: tuple[int, ...]) -> float:
-    """Return the sum of weights that are found a span at a time."""
+def total_of(weights: Callable[[Index], Any], batch: tuple[int, ...], classes: int) -> float:
+    """Return the sum of weights that are found, from some numbers of each class, by spans."""
     sums = [
         total(np.broadcast_to(np.ravel(weights(index)), place.stop - place.start).astype(WORK))
-        for index, place in spans(batch, SPAN)
+        for index, place in spans(batch, max(1, SPAN // classes))
     ]
     return total(np.array(sums))

@@ -139,7 +139,7 @@ class LinearForm(NamedTuple):
             each[which] = layer.work(which, slopes)
         value = np.reshape(each, self.hidden.shape[:-1])
         if self.reduction != "none":
-            value = np.divide(_spans.total(each) if each.size else 0.0, self.divisor)
+            value = np.asarray(_spans.total(each) / self.divisor if self.divisor else np.nan)
         if slopes is not None:
             slopes = LinearGradient(
                 slopes.hidden.reshape(self.hidden.shape).astype(dtype, copy=False),

@@ -45,7 +45,8 @@ class Form(NamedTuple):
             each=self.reduction == "none",
         )
         if self.reduction != "none":
-            value = np.divide(value, self.divisor).astype(dtype or self.predictions.dtype)
+            value = np.asarray(value / self.divisor if self.divisor else np.nan)
+            value = value.astype(dtype or self.predictions.dtype)
         return value[()], None if slopes is None else self.restore(slopes)
 
     def restore(self, x: _validate.Floats) -> Any:
@@ -601,7 +602,7 @@ def _categorical(
         sample = sample * counted
     count = math.prod(batch) if counted is None else int(counted.sum())
     mass = partial(_mass, sample, weights, t, sparse=sparse)
-    divisor = divide_by(options.reduction, count, batch, mass)
+    divisor = divide_by(options.reduction, count, batch, mass, classes)
 
     def label_kernel(span: _spans.Span, index: _spans.Index) -> _validate.Floats:
         return source.of_label(span, t[index].reshape(-1))
@@ -707,10 +708,11 @@ def divide_by(
     count: int,
     batch: tuple[int, ...],
     mass: Callable[[_spans.Index], _validate.Floats | float],
+    classes: int = 1,
 ) -> float:
     """Return what the sum is divided by."""
     if reduction == "mean":
         return float(count)
     if reduction == "weighted_mean":
-        return _spans.total_of(mass, batch)
+        return _spans.total_of(mass, batch, classes)
     return 1.0

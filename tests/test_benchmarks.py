@@ -83,12 +83,12 @@ def test_what_is_missing_is_told_with_its_reason(page: str) -> None:
 
 
 class Wrong(Worker):
-    """A peer whose gradient is off by a thousandth."""
+    """A peer whose gradient is off by a hundredth."""
 
     def ask(self, action: str, case: Case | None = None, calls: int = 1) -> Answer:
         answer = super().ask(action, case, calls)
         if action == "prepare":
-            answer["numbers"][-1] *= 1.001
+            answer["numbers"][-1] *= 1.01
         return answer
 
 

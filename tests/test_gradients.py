@@ -302,6 +302,8 @@ def test_nothing_is_not_negative(rows: int) -> None:
     z, weight = np.ones((rows, 10), np.float32), np.zeros(rows)
     slope = grad(sparse_logits)(z, np.zeros(rows, int), sample_weight=weight, reduction="sum")
     assert not np.signbit(slope).any()
+    slope = grad(sparse_logits)([1.0, 2.0], 0, class_weight=[0, 1])
+    assert not np.signbit(slope).any()
 
 
 # --- check_grad ---------------------------------------------------------------------------------

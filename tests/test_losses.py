@@ -97,6 +97,36 @@ def test_weights_multiply() -> None:
     assert_four_ways(10 * LN2 / 5, reduction="weighted_mean", **options)
 
 
+@pytest.mark.parametrize("batch", [(4, 5), (2, 20_000)])
+@pytest.mark.parametrize("axis", [1, -1])
+def test_weighted_mean_of_any_batch(batch: tuple[int, int], axis: int) -> None:
+    random = np.random.default_rng(11)
+    z, labels = random.normal(size=(*batch, 3)), random.integers(0, 3, batch)
+    soft = crossent.softmax(random.normal(size=z.shape))
+    w, sample = np.array([1.0, 2.0, 10.0]), random.uniform(size=batch)
+    moved = np.moveaxis(z, -1, axis), np.moveaxis(soft, -1, axis)
+    options: dict[str, Any] = {"axis": axis, "class_weight": w, "sample_weight": sample}
+    for loss, targets, mass in (
+        (OVER_CLASSES[1][1], labels, w[labels]),
+        (OVER_CLASSES[0][1], moved[1], soft @ w),
+    ):
+        each = loss(moved[0], targets, reduction="none", **options)
+        mean = loss(moved[0], targets, reduction="weighted_mean", **options)
+        one = loss(moved[0][1, ..., 3], targets[1, ..., 3], class_weight=w)
+        assert each[1, 3] == pytest.approx(one * sample[1, 3], rel=32 * ULP, abs=0)
+        expected = each.sum() / (sample * mass).sum()
+        assert mean == pytest.approx(expected, rel=64 * ULP, abs=0)
+
+
+def test_weights_and_targets_are_taken_exactly() -> None:
+    w, soft = np.array([0.1, 0.7, 3.3], np.float16), np.array([[0.3, 0.6, 0.1]], np.float16)
+    loss = categorical_cross_entropy_with_logits
+    for reduction in ("sum", "weighted_mean"):
+        options: dict[str, Any] = {"reduction": reduction}
+        expected = loss(np.log(P[:1]), soft.astype(float), class_weight=w.astype(float), **options)
+        assert loss(np.log(P[:1]), soft, class_weight=w, **options) == expected
+
+
 def test_label_smoothing_mixes_with_the_uniform_distribution() -> None:
     uniform = np.array([5.0, 6.0 - np.log2(3) + 2, 5.0]) / 3  # −log2 0.75 = 2 − log2 3
     assert_four_ways((0.7 * BITS + 0.3 * uniform) * LN2, label_smoothing=0.3, reduction="none")
