@@ -23,7 +23,8 @@ def value_and_grad(loss: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
     -------
     callable
         Takes the arguments of the loss and returns the loss and its gradient. The gradient is as
-        ``grad`` describes it.
+        ``grad`` describes it. The loss is within the bound that it states; in its last digits it
+        may differ from a call of the loss alone.
 
     Raises
     ------
