@@ -168,7 +168,7 @@ def _logit_families(random: np.random.Generator) -> Iterator[Family]:
     rows = [
         [level, level + step * np.spacing(np.float32(level)), level] for level, step, _ in steps
     ]
-    yield _logits("neighbours apart by an ulp", rows, [label for *_, label in steps])
+    yield _logits("neighbors apart by an ulp", rows, [label for *_, label in steps])
 
     # The loss is a sum of subnormals, in each dtype in turn.
     for name, low, high in (

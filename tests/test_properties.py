@@ -624,7 +624,7 @@ def test_sigmoid(z: Array) -> None:
     np.testing.assert_allclose(p + crossent.sigmoid(-z), 1, rtol=8 * EPS)
     assert_same(crossent.log_sigmoid(z) - crossent.log_sigmoid(-z), z, terms=800)
     increasing = np.sort(z)
-    slack = 1 + RTOL  # each is within 4 ulp, so neighbours may change places
+    slack = 1 + RTOL  # each is within 4 ulp, so neighbors may change places
     assert (np.diff(crossent.sigmoid(increasing)) >= -RTOL).all()
     assert (crossent.log_sigmoid(increasing)[:-1] * slack <= 0).all()
 

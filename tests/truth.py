@@ -72,7 +72,7 @@ def cross_entropy(p: Row, q: Row) -> Real:
 
 def kl_divergence(p: Row, q: Row) -> Real:
     """Σ (p log(p/q) - p + q), which is the textbook's sum where p and q have the same total."""
-    with mp.workdps(100):  # the terms of neighbours cancel to the square of their difference
+    with mp.workdps(100):  # the terms of neighbors cancel to the square of their difference
         return mp.fsum(
             b if a == 0 else mpf("inf") if b == 0 else a * mp.log(a / b) - a + b
             for a, b in zip(p, q, strict=True)

@@ -47,7 +47,7 @@ class VegaLite:
 def slider(
     name: str, label: str, value: float, stop: float, step: float = 1, start: float = 0
 ) -> dict[str, Any]:
-    """Return a parameter that a labelled slider moves from ``start`` to ``stop``."""
+    """Return a parameter that a labeled slider moves from ``start`` to ``stop``."""
     bind = {"input": "range", "min": start, "max": stop, "step": step, "name": label}
     return {"name": name, "value": value, "bind": bind}
 

@@ -1,0 +1,13 @@
+"""The glossary: its terms stand once each, in one order."""
+
+import re
+from pathlib import Path
+
+PAGE = Path(__file__).parents[1] / "book" / "glossary.md"
+
+
+def test_terms_are_in_order() -> None:
+    entries = PAGE.read_text(encoding="utf-8").partition("{glossary}")[2]
+    terms = re.findall(r"^(?! |```)(.+)$", entries, re.MULTILINE)
+    assert len(terms) >= 60
+    assert terms == sorted(set(terms), key=str.casefold)
