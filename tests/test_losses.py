@@ -125,6 +125,9 @@ def test_weights_and_targets_are_taken_exactly() -> None:
         options: dict[str, Any] = {"reduction": reduction}
         expected = loss(np.log(P[:1]), soft.astype(float), class_weight=w.astype(float), **options)
         assert loss(np.log(P[:1]), soft, class_weight=w, **options) == expected
+    rare = np.array([1e-4, 0.9], np.float16)  # 1 − t needs more digits than t has
+    for binary in (binary_cross_entropy_with_logits, binary_focal_loss_with_logits):
+        assert binary(Q_LOGITS[:2], rare) == binary(Q_LOGITS[:2], rare.astype(float))
 
 
 def test_label_smoothing_mixes_with_the_uniform_distribution() -> None:
