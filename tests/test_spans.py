@@ -348,3 +348,20 @@ def test_one_far_logit_among_many(far: float, dtype: Any) -> None:
     for loss in (binary_cross_entropy_with_logits, binary_focal_loss_with_logits):
         each = loss(z, np.full(len(z), far < 0), reduction="none")
         assert each[5] == 1000.0
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("classes", [513, 2000])
+def test_rows_of_many_classes_in_large_arrays(classes: int, dtype: Any) -> None:
+    """A row is summed in blocks, and a tile holds many rows."""
+    random = np.random.default_rng(12)
+    z = (random.normal(size=(200, classes)) * 3).astype(dtype)
+    labels = random.integers(0, classes, 200)
+    ask = crossent.value_and_grad(LOSS_OF_LABELS)
+    value, slope = ask(z, labels, reduction="none")
+    ulp = np.finfo(dtype).eps * bound(LOSS_OF_LABELS, z)
+    for row in range(0, 200, 20):
+        one, its_slope = ask(z[row].astype(float), labels[row], reduction="none")
+        np.testing.assert_allclose(value[row], one, rtol=ulp)
+        atol = np.finfo(dtype).smallest_subnormal
+        np.testing.assert_allclose(slope[row], its_slope, rtol=ulp, atol=atol)
