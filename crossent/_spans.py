@@ -175,7 +175,7 @@ def row_sums(x: Array) -> Array:
     if x.size <= 128:  # the steps below would take longer
         with suppress(OverflowError):
             return np.array([math.fsum(row) for row in x.tolist()])
-    exponent = np.frexp(x.max(axis=1, initial=0.0) * x.shape[1])[1]
+    exponent = np.frexp(x.max(axis=1) * x.shape[1])[1]
     cut = np.ldexp(1.0, exponent)[:, None]
     high = (x + cut) - cut
     sums: Array = high.sum(axis=1) + (x - high).sum(axis=1)

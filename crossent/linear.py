@@ -193,7 +193,7 @@ class Layer(NamedTuple):
         if slopes is not None:
             at_label = self.scale * ((soft.sum() * one - hard * others) / whole - soft[y])
             if not good.all():
-                h[~good], factor[~good] = 0.0, 0.0
+                h[~good] = 0.0
             slopes.hidden[which] = 0.0
             for block, z, own in self.blocks(h, y, scratch):
                 e = _kernels.exponentials(z, z.reshape(-1))
