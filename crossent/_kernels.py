@@ -244,7 +244,7 @@ def exponentials(x: NDArray[Any], scratch: NDArray[Any]) -> NDArray[Any]:
 
 
 def block_sums(x: NDArray[Any], *, large: bool) -> NDArray[Any]:
-    """Return the sums of the rows of ``x`` ≥ 0: where there is much to sum, in blocks.
+    """Return the sums of the rows of ``x`` ≥ 0: where there is much to sum, in blocks of blocks.
 
     A block adds up with a rounding for every eighth (float64) or sixteenth (float32) of its terms.
     """
@@ -256,7 +256,7 @@ def block_sums(x: NDArray[Any], *, large: bool) -> NDArray[Any]:
     if whole == 0:
         return np.asarray(np.einsum("ij->i", x))
     blocks = np.einsum("ijk->ij", x[:, :whole].reshape(rows, -1, block))
-    sums = blocks.sum(axis=1, dtype=WORK) if x.itemsize == 4 else row_sums(blocks)
+    sums = block_sums(blocks.astype(WORK, copy=False), large=True)
     if whole < classes:
         sums += np.einsum("ij->i", x[:, whole:])
     return sums

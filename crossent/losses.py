@@ -526,7 +526,7 @@ def sparse_categorical_cross_entropy_with_logits(
     at the label, also within 4 ulp. Smoothed, loss and gradient are those of
     ``categorical_cross_entropy_with_logits`` with one-hot targets.
 
-    More than 65,536 logits are computed faster: in float64 within 8 ulp, in float32 within
+    More than 65,536 logits are computed faster: in float64 within 10 ulp, in float32 within
     :math:`8 + 2.5 \max_k |z_k|` ulp, where no logit counts for more than 88. That is no more than
     a rounding of every logit does, and at most two digits. No temporary has the size of the logits.
 
