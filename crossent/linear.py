@@ -68,9 +68,9 @@ def linear_cross_entropy(
     -----
     That loss of ``hidden @ weight.T + bias``, with the rounding of NumPy's matrix product in the
     common dtype (float32 for float16) and, for these logits, the error that it states for more
-    than 65,536 of them (smoothed, in float64, 10 + 2 max abs(logits) ulp). Half a million logits are
-    held at a time; the gradient computes them again.
-    The threads are those of the matrix product.
+    than 65,536 of them (smoothed, in float64, 10 + 2 max abs(logits) ulp). Half a million logits
+    are held at a time; the gradient computes them again. The threads are those of the matrix
+    product.
 
     ``value_and_grad`` and ``grad`` give the gradient as a named tuple of arrays in the common
     dtype, ``hidden``, ``weight`` and ``bias``. ``torch.nn.functional.linear_cross_entropy``, new in
