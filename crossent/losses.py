@@ -668,10 +668,11 @@ def _binary(
     sample = _validate.weight("sample_weight", sample_weight, array.shape)
     _validate.reduction(reduction)
 
-    # Weights that float32 could not hold, or that are many, leave the shares in float64.
-    weighted = not all(isinstance(w, float) and (w == 0.0 or 1e-12 < w < 1e12) for w in weights)
+    # Weights that float32 could not hold, or that are many, have the shares in float64.
+    plain = all(isinstance(w, float) and (w == 0.0 or 1e-12 < w < 1e12) for w in weights)
 
     def shares(index: _spans.Index, smoothing: float, dtype: Any) -> list[_validate.Floats]:
+        dtype = dtype if plain else _spans.WORK
         # 1 − t keeps the digits that the targets came with.
         wide = np.result_type(targets, dtype) if targets.dtype.kind == "f" else dtype
         t = np.ravel(targets[index]).astype(wide, copy=False)
@@ -679,7 +680,7 @@ def _binary(
         if smoothing:
             found = [(1.0 - smoothing) * share + smoothing / 2.0 for share in found]
         found = [_weigh(*each, index) for each in zip(found, weights, strict=True)]
-        return found if weighted else [share.astype(dtype, copy=False) for share in found]
+        return [share.astype(dtype, copy=False) for share in found]
 
     def mass(index: _spans.Index) -> _validate.Floats:
         positive, negative = shares(index, 0.0, _spans.WORK)

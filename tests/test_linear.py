@@ -262,7 +262,7 @@ MALFORMED: list[tuple[Any, dict[str, Any], str]] = [
     ),
     (
         (np.ones((2, 3)), np.ones((4, 3)), [0, 1]),
-        {"class_weight": [1, 1, -1, 1]},
+        {"class_weight": [0, 1, -1, 1]},
         "class_weight[2] is -1.0: weights are finite and not negative",
     ),
     (
@@ -290,5 +290,22 @@ def test_a_label_out_of_range() -> None:
 
 
 def test_check_grad_is_for_losses_of_one_array() -> None:
-    with pytest.raises(ValueError, match="linear_cross_entropy is the loss of two arrays"):
+    with pytest.raises(
+        ValueError,
+        match=r"^linear_cross_entropy is the loss of two arrays: check the loss of its logits$",
+    ):
         crossent.check_grad(linear_cross_entropy, np.ones((2, 3)), np.ones((4, 3)))
+
+
+@pytest.mark.parametrize("name", ["hidden", "weight", "bias", "class_weight"])
+def test_what_is_not_a_number_is_named(name: str) -> None:
+    arrays: Any = {"hidden": np.ones((2, 3)), "weight": np.ones((4, 3))}
+    arrays[name] = np.array([["a"]])
+    with pytest.raises(TypeError, match=rf"^{name} has dtype"):
+        linear_cross_entropy(labels=[0, 1], **arrays)
+
+
+@pytest.mark.parametrize("hidden", [np.float64(1.0), np.ones((2, 5, 4))])
+def test_hidden_that_does_not_fit(hidden: Any) -> None:
+    with pytest.raises(ValueError, match=r"^weight has shape \(4, 3\) and hidden has shape"):
+        linear_cross_entropy(hidden, np.ones((4, 3)), [0, 1])

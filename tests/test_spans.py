@@ -214,6 +214,16 @@ def test_weights_beyond_float32(options: dict[str, Any]) -> None:
     np.testing.assert_allclose(slope, true[1], rtol=1e-6)
 
 
+def test_a_share_beyond_float32() -> None:
+    z = np.linspace(-3, 3, 70_000).astype(np.float32)
+    t, options = np.ones_like(z), {"alpha": 1e-46, "reduction": "weighted_mean"}
+    ask = crossent.value_and_grad(binary_focal_loss_with_logits)
+    value, slope = ask(z, t, **options)
+    true = ask(z.astype(float), t, **options)
+    np.testing.assert_allclose(value, true[0], rtol=2e-6)
+    np.testing.assert_allclose(slope, true[1], rtol=2e-6)
+
+
 @pytest.mark.parametrize("classes", [20, 31, 127, 1000])
 @pytest.mark.parametrize("rows", [2, 70_000])
 def test_one_high_logit_among_equals(classes: int, rows: int) -> None:

@@ -854,3 +854,14 @@ def test_input_may_be_anything_that_is_an_array_of_numbers() -> None:
     loss = crossent.sparse_categorical_cross_entropy_with_logits
     assert loss([[0, 0], [0, 0]], labels) == loss([[0.0, 0.0], [0.0, 0.0]], [1, 0])
     assert loss([[0.0, 0.0]], [255], ignore_index=255, reduction="sum") == 0.0
+
+
+def test_weights_of_nothing() -> None:
+    with pytest.warns(RuntimeWarning, match="mean over nothing"):
+        value = api.binary_cross_entropy_with_logits([], [], sample_weight=np.zeros(0))
+    assert np.isnan(value)
+
+
+def test_a_weight_that_is_not_a_number_is_named() -> None:
+    with pytest.raises(TypeError, match=r"^sample_weight has dtype"):
+        api.binary_cross_entropy_with_logits([0.0], [1], sample_weight=["a"])
