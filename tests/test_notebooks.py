@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import ast
 import re
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
-import nbformat
 import pytest
+
+from .pages import BOOK, ROOT, VEGA_LITE, Json, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-Json: TypeAlias = dict[str, Any]  # a notebook or a part of it, with the lines of a source joined
-
-ROOT = Path(__file__).parents[1]
-NOTEBOOKS = sorted((ROOT / "book").glob("*.ipynb"))
-VEGA_LITE = "application/vnd.vegalite.v5+json"
+NOTEBOOKS = sorted(BOOK.rglob("*.ipynb"))
 # All that a cell may show. Widgets and HTML are left out: their ids are random, or they ask a CDN.
 # Markdown is for tables, which strict nbval compares as text.
 TYPES = {"text/plain", "text/markdown", "image/svg+xml", "image/png", VEGA_LITE}
@@ -79,13 +76,6 @@ def display_complaints(cell: Json, types: set[str]) -> Iterator[str]:
         alt = cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", "")
         if len(alt.split()) < 3:
             yield f"its image has the alt text {alt!r}; tell what it shows in mystnb.image.alt"
-
-
-def read(path: Path) -> Json:
-    """Read a notebook and check it against the format's schema."""
-    notebook: Json = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
-    nbformat.validate(notebook)
-    return notebook
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

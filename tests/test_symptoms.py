@@ -9,22 +9,18 @@ import ast
 import builtins
 import re
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from myst_parser.mdit_to_docutils.base import default_slugify
 
-from .test_notebooks import NOTEBOOKS, ROOT, Json, read
+from .guards import is_checked, targets
+from .pages import BOOK, Json, read, texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
-PAGE = ROOT / "book" / "symptoms.md"
-HEADING = re.compile(
-    r"^(?:\((?P<label>[\w-]+)\)=\n+)?(?P<marks>#{1,3}) (?P<title>.+)$", re.MULTILINE
-)
+PAGE = BOOK / "symptoms.md"
 WHY_AND_FIX = re.compile(r"\*\*Why\.\*\* .+\n\n\*\*Fix\.\*\* ", re.DOTALL)
 
 
@@ -59,52 +55,18 @@ def stands_in(symptom: str, output: str) -> bool:
     return re.search(whole, " ".join(output.split())) is not None
 
 
-# --- The notebooks ---
-
-
-@dataclass
-class Section:
-    """What stands between a heading and the next one of its level."""
-
-    labeled: bool
-    cells: list[Json] = field(default_factory=list)
-
-    @property
-    def outputs(self) -> list[str]:
-        return [text for cell in self.cells for text in texts(cell)]
-
-
-def texts(cell: Json) -> list[str]:
-    """Return what a cell printed or displayed as text."""
-    outputs = cell.get("outputs", [])
-    return ["".join(o.get("text") or o["data"].get("text/plain", "")) for o in outputs]
-
-
-def sections(path: Path) -> dict[str, Section]:
-    """Return the sections of a notebook by label, and by the anchor that MyST gives the heading."""
-    found: dict[str, Section] = {}
-    open_: list[tuple[int, Section]] = []
-    for cell in read(path)["cells"]:
-        for heading in HEADING.finditer(cell["source"]) if cell["cell_type"] == "markdown" else ():
-            level = len(heading["marks"])
-            section = Section(labeled=heading["label"] is not None)
-            open_ = [*((depth, outer) for depth, outer in open_ if depth < level), (level, section)]
-            title = re.sub(r"\$[^$]*\$|`", "", heading["title"])  # as MyST: formulas do not count
-            found[f"{path.name}#{default_slugify(title)}"] = section
-            if heading["label"]:
-                found[heading["label"]] = section
-        for _, section in open_:
-            section.cells.append(cell)
-    return found
-
-
 ROWS = list(rows(PAGE.read_text(encoding="utf-8")))
-SECTIONS = {anchor: section for path in NOTEBOOKS for anchor, section in sections(path).items()}
+SECTIONS = targets()
 PITFALLS = sorted(
-    name
-    for name, section in sections(ROOT / "book" / "pitfalls.ipynb").items()
-    if section.labeled and name.startswith("pitfall-") and name != "pitfall-probes"
+    label
+    for label, section in SECTIONS.items()
+    if section.label == label and label.startswith("pitfall-") and label != "pitfall-probes"
 )
+
+
+def cells_of(name: str) -> list[Json]:
+    """Return the cells of a section that a reader sees."""
+    return [cell for cell in SECTIONS[name].all_cells() if not is_checked(cell)]
 
 
 def test_there_are_enough_rows() -> None:
@@ -129,7 +91,7 @@ def test_numbers_are_sorted_by_size_and_messages_by_their_letters() -> None:
 def test_the_section_shows_the_symptom(row: Row) -> None:
     assert row.symptoms, "no code in the first column"
     assert row.target in SECTIONS, f"no section {row.target!r}"
-    outputs = SECTIONS[row.target].outputs
+    outputs = [text for cell in cells_of(row.target) for text in texts(cell)]
     for symptom in row.symptoms:
         assert any(stands_in(symptom, output) for output in outputs), (
             f"{symptom!r} is in no output of {row.target}:\n" + "\n".join(outputs)
@@ -147,7 +109,7 @@ def test_there_are_enough_pitfalls() -> None:
     assert len(PITFALLS) >= 26
 
 
-def shape(section: Section) -> str:
+def shape(cells: list[Json]) -> str:
     """Return the order of a section's parts: (h)eading, (w)hy and fix, (r)un."""
 
     def kind(cell: Json) -> str:
@@ -155,14 +117,14 @@ def shape(section: Section) -> str:
             return "r" if "".join(texts(cell)).strip() else "-"
         return "w" if WHY_AND_FIX.match(cell["source"]) else "h"
 
-    return "".join(kind(cell) for cell in section.cells)
+    return "".join(kind(cell) for cell in cells)
 
 
 @pytest.mark.parametrize("name", PITFALLS)
 def test_a_pitfall_has_its_parts(name: str) -> None:
-    section = SECTIONS[name]
-    assert shape(section) == "hrwr"
-    wrong, right = (texts(cell) for cell in section.cells if cell["cell_type"] == "code")
+    cells = cells_of(name)
+    assert shape(cells) == "hrwr"
+    wrong, right = (texts(cell) for cell in cells if cell["cell_type"] == "code")
     assert wrong != right
 
 
@@ -183,7 +145,7 @@ def names(code: Iterable[str]) -> tuple[set[str], set[str]]:
 
 def test_a_pitfall_needs_no_other() -> None:
     """A reader who runs the first cells and one section gets what is printed there."""
-    cells = read(ROOT / "book" / "pitfalls.ipynb")["cells"]
+    cells = read(BOOK / "pitfalls.ipynb")["cells"]
     start = next(n for n, cell in enumerate(cells) if cell["source"].startswith("## "))
     _, common = names(cell["source"] for cell in cells[:start] if cell["cell_type"] == "code")
     needed, changed = set[str](), set[str]()

@@ -1,0 +1,75 @@
+"""What the book claims, restated by somebody who does not believe it: a module for each page.
+
+- A function ``eq_entropy`` checks the displayed equation that is labelled ``eq-entropy``. Its
+  docstring is the equation's LaTeX, so that neither can change without the other. It restates the
+  claim without ``crossent``; of what only defines a symbol, `definition` says so.
+- A function under `says` checks sentences, which it quotes as they stand on the page. In a notebook
+  a cell tagged remove-cell does the same: assertions under comments that quote the sentence.
+- ``SHOWN`` ties a sentence to the output, in its section, that shows it.
+- ``NUMBERS`` says where a number comes from that no cell of its section prints.
+- ``UNTESTED`` names a sentence that no run can decide, and why.
+
+A quotation may leave out words: ``…`` stands for them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import mpmath
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Check = TypeVar("Check", bound="Callable[..., Any]")
+
+DEFINITIONS: set[Callable[..., Any]] = set()
+SAID: dict[Callable[..., Any], tuple[str, ...]] = {}
+
+
+def definition(check: Check) -> Check:
+    """Mark an equation that gives something its name: nothing in it can be false."""
+    DEFINITIONS.add(check)
+    return check
+
+
+def says(*sentences: str) -> Callable[[Check], Check]:
+    """Mark the check of sentences, which are quoted from the page."""
+
+    def mark(check: Check) -> Check:
+        SAID[check] = sentences
+        return check
+
+    return mark
+
+
+@dataclass(frozen=True)
+class Computed:
+    """Numbers of a phrase, in their order, computed here."""
+
+    values: Callable[[], float | tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class Cited:
+    """Numbers that somebody else found: a key of the bibliography or an address, and the place."""
+
+    source: str
+    place: str
+
+
+@dataclass(frozen=True)
+class Given:
+    """Numbers that the text makes up, or that stand for themselves: why no cell prints them."""
+
+    reason: str
+
+
+Number = Computed | Cited | Given
+
+
+def same(left: Any, right: Any, digits: int = 25) -> None:
+    """Fail unless two numbers of mpmath agree to so many digits."""
+    scale = max(abs(left), abs(right), mpmath.mpf(10) ** -digits)
+    assert abs(left - right) <= scale * mpmath.mpf(10) ** -digits, f"{left} is not {right}"
