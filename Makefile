@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 LOG := $(VENV)/install.log
 SITE := _build/html/index.html
 NOTEBOOKS := $(wildcard book/*.ipynb)
-SITE_SOURCES := _config.yml _toc.yml $(shell find book crossent -type f -not -name '*.pyc' -not -path '*/.*')
+SITE_SOURCES := _config.yml _toc.yml $(shell find book crossent tests/checks -type f -not -name '*.pyc' -not -path '*/.*')
 
 # $(call or_stop,SENTENCE): what a failed step says, in one sentence
 or_stop = || { echo "crossent: $(1)" >&2; exit 1; }

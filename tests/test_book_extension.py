@@ -11,6 +11,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[1] / "book" / "_ext"))
 
+import equation_checks
 from crossent_book import RenderError, render, repair
 
 FIGURE: dict[str, Any] = {
@@ -103,3 +104,16 @@ def test_what_a_page_holds_is_repaired(written: str, repaired: str) -> None:
 def test_scripts_and_text_survive_the_repair() -> None:
     body = '<pre>a &lt; b\n  &amp; c</pre><script type="application/json">{"a": "<b>&"}</script>'
     assert repair(body) == body
+
+
+def test_a_claim_has_its_check_and_a_definition_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = (
+        "@definition\ndef eq_name() -> None: ...\n\n@given(x=1)\ndef eq_a_claim() -> None:\n    r"
+    )
+    (tmp_path / "halves.py").write_text(f"{source}'x'\n", encoding="utf-8")
+    monkeypatch.setattr(equation_checks, "SOURCES", tmp_path)
+    (check,) = equation_checks.checks.__wrapped__().items()
+    claim = "@given(x=1)\ndef eq_a_claim() -> None:\n    r'x'"
+    assert check == ("eq-a-claim", equation_checks.Check("halves", claim))

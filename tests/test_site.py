@@ -11,6 +11,7 @@ import math
 import os
 import re
 import shutil
+import sys
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
@@ -24,6 +25,10 @@ import pytest
 
 import crossent
 
+sys.path.append(str(Path(__file__).parents[1] / "book" / "_ext"))
+
+from equation_checks import checks
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -36,13 +41,19 @@ PAGES = sorted(path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html"
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 MIB = 2**20
 FIGURE = 'class="figure-live"'
+MARK = r'class="checked" href="[^"#]*#([^"]+)"'
 
 
 needs_site = pytest.mark.skipif(not PAGES, reason="no site in _build/html: run `make book`")
 
 
+@functools.cache
+def source(page: str) -> str:
+    return (SITE / page).read_text(encoding="utf-8")
+
+
 def pages_with(text: str) -> list[str]:
-    return [page for page in PAGES if text in (SITE / page).read_text(encoding="utf-8")]
+    return [page for page in PAGES if text in source(page)]
 
 
 def limit(page: str) -> float:
@@ -63,7 +74,8 @@ def test_the_site_is_built() -> None:
 
 @needs_site
 def test_the_site_is_not_older_than_its_sources() -> None:
-    found = [p for folder in ("book", "crossent") for p in (ROOT / folder).rglob("*")]
+    folders = ("book", "crossent", "tests/checks")
+    found = [p for folder in folders for p in (ROOT / folder).rglob("*")]
     sources = [p for p in found if p.is_file() and not re.search(r"/\.|__pycache__", p.as_posix())]
     built = (SITE / "index.html").stat().st_mtime
     newer = [p.name for p in sources if p.stat().st_mtime > built]
@@ -99,7 +111,7 @@ class Markup(HTMLParser):
 
 @functools.cache
 def markup(page: str) -> Markup:
-    return Markup((SITE / page).read_text(encoding="utf-8"))
+    return Markup(source(page))
 
 
 def is_external(address: str) -> bool:
@@ -166,6 +178,14 @@ def test_the_files_of_a_page_are_light(page: str) -> None:
 def test_the_api_page_has_every_public_name() -> None:
     listed = {name for name in markup("book/api.html").ids if name.startswith("crossent.")}
     assert listed == {f"crossent.{name}" for name in crossent.__all__}
+
+
+@needs_site
+def test_a_mark_leads_from_every_claim_to_its_check() -> None:
+    marks = {label: page for page in PAGES for label in re.findall(MARK, source(page))}
+    assert marks.keys() == checks().keys()
+    for label, page in marks.items():
+        assert Path(page).stem == checks()[label].page
 
 
 # --- The browser ---

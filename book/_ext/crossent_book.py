@@ -38,6 +38,8 @@ MODULES = ROOT / "node_modules"
 # The API page describes the package beside the book, not another one that may be installed.
 sys.path.insert(0, str(ROOT))
 
+import equation_checks  # noqa: E402
+
 import crossent  # noqa: E402
 
 logger = logging.getLogger(__name__)
@@ -104,7 +106,7 @@ def visit_math_block(self: HTML5Translator, node: nodes.math_block) -> None:
     if node["number"]:
         self.body.append(f'<span class="eqno">({get_node_equation_number(self, node)})')
         self.add_permalink_ref(node, "Link to this equation")
-        self.body.append("</span>")
+        self.body.append(f"{equation_checks.mark(self, node)}</span>")
     self.body.append("</div>\n")
     raise nodes.SkipNode
 
@@ -309,5 +311,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("builder-inited", copy_assets)
     app.connect("html-page-context", finish_page)
     app.connect("html-collect-pages", redirect_root)
+    app.connect("html-collect-pages", equation_checks.pages)
     app.connect("build-finished", prune)
     return {"parallel_read_safe": True, "parallel_write_safe": False}
