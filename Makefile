@@ -18,7 +18,7 @@ install = $(1) > $(LOG) 2>&1 || { \
 	"the whole story is in $(LOG). Check the network connection and run make again." >&2; exit 1; }
 
 .DELETE_ON_ERROR:
-.PHONY: help book test lab serve notebooks bench constraints clean
+.PHONY: help book test lab serve notebooks bench matrix drift nbdime constraints clean
 
 help: ## list what can be made
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1#\2/p' $(MAKEFILE_LIST) | awk -F'#' '{printf "%-18s %s\n", $$1, $$2}'
@@ -49,13 +49,22 @@ notebooks: $(VENV)/.all ## execute every notebook again, in place, in a clean ke
 bench: $(VENV)/.all ## measure speed and memory beside the frameworks (about 20 minutes on an idle machine)
 	@$(BIN)/python benchmarks/speed.py
 
+matrix: $(VENV)/.all ## test the package with its oldest and its newest NumPy, on every Python found here
+	@$(BIN)/python .ci/matrix.py
+
+drift: $(VENV)/.all ## report what the newest releases of the frameworks would change, in drift.md
+	@$(BIN)/python .ci/drift.py > drift.md
+	@echo "The report is in drift.md."
+
+nbdime: $(VENV)/.all ## let git compare and merge notebooks cell by cell in this clone
+	@$(BIN)/nbdime config-git --enable
+
 constraints: $(VENV)/.all ## resolve constraints.txt anew after a change of requirements
-	@$(BIN)/pip install --quiet uv $(call or_stop,could not install uv; check the network connection.)
 	@: > constraints.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header requirements.txt -o constraints.txt
 
 clean: ## remove all that was installed or built
-	rm -rf $(VENV) _build node_modules .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-drift drift.md _build node_modules .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 # Every change rebuilds the whole site: Sphinx repeats no warning for a page that it does not read again, so an
 # incremental build could turn green without a repair.
