@@ -14,15 +14,22 @@ A quotation may leave out words: ``…`` stands for them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import mpmath
+from hypothesis import strategies as st
+from mpmath import mp, mpf
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 Check = TypeVar("Check", bound="Callable[..., Any]")
+Real: TypeAlias = Any  # mpmath has no types
+Row: TypeAlias = Sequence[Real]
+
+mp.dps = 60  # digits; cancellation costs some
 
 DEFINITIONS: set[Callable[..., Any]] = set()
 SAID: dict[Callable[..., Any], tuple[str, ...]] = {}
@@ -73,3 +80,28 @@ def same(left: Any, right: Any, digits: int = 25) -> None:
     """Fail unless two numbers of mpmath agree to so many digits."""
     scale = max(abs(left), abs(right), mpmath.mpf(10) ** -digits)
     assert abs(left - right) <= scale * mpmath.mpf(10) ** -digits, f"{left} is not {right}"
+
+
+# --- What several pages need, taken literally ---
+
+
+def distributions(outcomes: int = 4, least: int = 0) -> st.SearchStrategy[Row]:
+    """Draw distributions of shares of at most 12; with least = 1, none of them is 0."""
+    shares = st.lists(st.integers(least, 12), min_size=outcomes, max_size=outcomes).filter(any)
+    return shares.map(lambda row: [mpf(share) / sum(row) for share in row])
+
+
+def cross_entropy(p: Row, q: Row) -> Real:
+    """Return the mean of -log q over p in nats; what never happens never surprises."""
+    return mp.fsum(-p_k * mp.log(q_k) for p_k, q_k in zip(p, q, strict=True) if p_k > 0)
+
+
+def entropy(p: Row) -> Real:
+    """Return the mean of -log p over p, in nats."""
+    return cross_entropy(p, p)
+
+
+def kl(p: Row, q: Row) -> Real:
+    """Return the mean of log p / q over p, in nats."""
+    terms = zip(p, q, strict=True)
+    return mp.fsum(p_k * mp.log(p_k / q_k) if q_k else mp.inf for p_k, q_k in terms if p_k > 0)
