@@ -83,25 +83,24 @@ def same(left: Any, right: Any, digits: int = 25) -> None:
 
 
 # --- What several pages need, taken literally ---
+#
+# In the letters of formulas: a module, such as entropy, would take the place of a function of its
+# name in this package.
 
 
 def distributions(outcomes: int = 4, least: int = 0) -> st.SearchStrategy[Row]:
-    """Draw distributions of shares of at most 12; with least = 1, none of them is 0."""
+    """Draw distributions in shares of at most 12; with least = 1, no outcome is impossible."""
     shares = st.lists(st.integers(least, 12), min_size=outcomes, max_size=outcomes).filter(any)
     return shares.map(lambda row: [mpf(share) / sum(row) for share in row])
 
 
-def cross_entropy(p: Row, q: Row) -> Real:
-    """Return the mean of -log q over p in nats; what never happens never surprises."""
-    return mp.fsum(-p_k * mp.log(q_k) for p_k, q_k in zip(p, q, strict=True) if p_k > 0)
+def H(p: Row, q: Row | None = None) -> Real:
+    """Return the mean of -log q over p: the cross-entropy or, of p alone, the entropy, in nats."""
+    terms = zip(p, p if q is None else q, strict=True)
+    return mp.fsum(-p_k * mp.log(q_k) for p_k, q_k in terms if p_k > 0)
 
 
-def entropy(p: Row) -> Real:
-    """Return the mean of -log p over p, in nats."""
-    return cross_entropy(p, p)
-
-
-def kl(p: Row, q: Row) -> Real:
+def KL(p: Row, q: Row) -> Real:
     """Return the mean of log p / q over p, in nats."""
     terms = zip(p, q, strict=True)
     return mp.fsum(p_k * mp.log(p_k / q_k) if q_k else mp.inf for p_k, q_k in terms if p_k > 0)
