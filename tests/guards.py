@@ -349,7 +349,8 @@ def rows_to(section: Section) -> list[str]:
 # --- Which sentences need a check ---
 
 QUESTION = re.compile(r"\?[*_”\"]*$")
-WHOLE = {"glossary", "notation"}  # pages of which every sentence needs a check
+# Pages, and sections of any page and docstring, of which every sentence needs a check
+WHOLE = {"glossary", "notation", "Summary", "Notes"}
 LABELS = ("**Why.**", "**Fix.**", "**Read on.**", "*Dated:*")
 
 
@@ -367,7 +368,7 @@ def required(found: Page) -> Iterator[str]:
             if cell["cell_type"] != "markdown":
                 continue
             solution |= "{solution-start}" in cell["source"]
-            all_of_it = solution or section.title == "Summary" or found.name in WHOLE
+            all_of_it = solution or section.title in WHOLE or found.name in WHOLE
             for block in blocks(Section("", 0, cells=[cell]).prose):
                 if block.startswith("|"):
                     yield from required_of_row(found.name, block)

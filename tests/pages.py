@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import doctest
+import inspect
+import itertools
 import re
 from dataclasses import dataclass, field
 from functools import cache
@@ -10,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import nbformat
 from myst_parser.mdit_to_docutils.base import default_slugify
+
+import crossent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,15 +31,16 @@ HEADING = re.compile(
 )
 EQUATION = re.compile(r"\$\$\n?(?P<latex>.+?)\n?\$\$(?: *\((?P<label>[\w-]+)\))?", re.DOTALL)
 FENCE = re.compile(r"(`{3,}|:{3,})(.*)")
-SENTENCE_END = re.compile(r"(?<=[.!?:])(?:[*_”\")]*)\s+(?=[*_“\"(\[`{$]*[A-Z0-9α-ωσ$`{])")
+SENTENCE_END = re.compile(
+    r"(?:(?<=[.!?])[*_”\")]*\s+(?=[*_“\"(\[`{$]*[A-Z0-9α-ωσ$`{])|(?<=:)\s+(?=[*_“\"(]*[A-Z]))"
+)
 ABBREVIATIONS = re.compile(r"(?:\be\.g|\bi\.e|\bcf|\bvs|\bet al|\bp|\bpp|\bno|\b[A-Z])\.$")
 
 
 def read(path: Path) -> Json:
     """Read a notebook, or a page in Markdown as a notebook of one cell."""
     if path.suffix == ".md":
-        cell = {"cell_type": "markdown", "metadata": {}, "source": path.read_text(encoding="utf-8")}
-        return {"cells": [cell]}
+        return {"cells": [markdown(path.read_text(encoding="utf-8"))]}
     notebook: Json = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     nbformat.validate(notebook)
     return notebook
@@ -166,6 +172,8 @@ def page(path: Path) -> Page:
                 open_.append(section)
             open_[-1].cells.append(cell | {"source": source})
     (title,) = top.parts
+    if path.stem == "api":  # its directives write the docstrings
+        title.parts.extend(docstring(name) for name in crossent.__all__)
     return Page(path, title)
 
 
@@ -177,6 +185,44 @@ def pages() -> list[Path]:
         next(s.with_suffix(x) for x in (".ipynb", ".md") if s.with_suffix(x).exists())
         for s in stems
     ]
+
+
+def docstring(name: str) -> Section:
+    """Return a function's docstring as a section of the API page, with its examples as a cell.
+
+    Its formulas have the labels eq-entropy, eq-entropy-2 and so on, after the function.
+    """
+    text = inspect.getdoc(getattr(crossent, name)) or ""
+    label = f"eq-{name.replace('_', '-')}"
+    count = itertools.count(1)
+
+    def displayed(math: re.Match[str]) -> str:
+        number = next(count)
+        return f"\n$$ {words(math[1])} $$ ({label}{f'-{number}' * (number > 1)})\n"
+
+    text = re.sub(r"^\.\. math::((?:.*\n)(?:\n?(?: +.*\n))*)", displayed, text, flags=re.MULTILINE)
+    first, *rest = re.split(r"^(\w[\w ]+)\n-+\n", text, flags=re.MULTILINE)
+    section = Section(name, 2, cells=[markdown(first)])
+    for title, body in zip(rest[::2], rest[1::2], strict=True):
+        if title == "Examples":
+            examples = doctest.DocTestParser().get_examples(body)
+            outputs = [{"text": example.want} for example in examples if example.want]
+            source = "".join(example.source for example in examples)
+            section.cells.append(
+                {"cell_type": "code", "metadata": {}, "source": source, "outputs": outputs}
+            )
+        elif title != "References":
+            # The lines that name a parameter and its type are not indented.
+            told = (
+                re.sub(r"^\S.*$", "", body, flags=re.MULTILINE) if title == "Parameters" else body
+            )
+            section.parts.append(Section(title, 3, cells=[markdown(told)]))
+    return section
+
+
+def markdown(source: str) -> Json:
+    """Return a cell of text."""
+    return {"cell_type": "markdown", "metadata": {}, "source": source}
 
 
 @dataclass(frozen=True)
