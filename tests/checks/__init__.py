@@ -104,3 +104,24 @@ def KL(p: Row, q: Row) -> Real:
     """Return the mean of log p / q over p, in nats."""
     terms = zip(p, q, strict=True)
     return mp.fsum(p_k * mp.log(p_k / q_k) if q_k else mp.inf for p_k, q_k in terms if p_k > 0)
+
+
+def reals(least: int = -5, most: int = 5) -> st.SearchStrategy[Real]:
+    """Draw eighths, which neither nearly agree nor overflow."""
+    return st.integers(8 * least, 8 * most).map(lambda eighths: mpf(eighths) / 8)
+
+
+def logits(outcomes: int = 4) -> st.SearchStrategy[Row]:
+    """Draw a row of real numbers."""
+    return st.lists(reals(), min_size=outcomes, max_size=outcomes)
+
+
+def soft(z: Row) -> Row:
+    """Return the softmax: each power of e over the sum of all."""
+    powers = [mp.exp(z_k) for z_k in z]
+    return [power / mp.fsum(powers) for power in powers]
+
+
+def sigma(z: Real) -> Real:
+    """Return the sigmoid."""
+    return 1 / (1 + mp.exp(-z))
