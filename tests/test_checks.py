@@ -34,7 +34,12 @@ FUNCTIONS = [
 
 
 # Pages that still claim more than is checked.
-UNFINISHED = {path.stem for path in pages()} - {"bibliography", "cross_entropy", "entropy"}
+UNFINISHED = {path.stem for path in pages()} - {
+    "bibliography",
+    "cross_entropy",
+    "entropy",
+    "softmax",
+}
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ A quotation may leave out words: ``…`` stands for them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -21,6 +22,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import mpmath
 from hypothesis import strategies as st
 from mpmath import mp, mpf
+
+from tests.pages import BOOK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,3 +128,11 @@ def soft(z: Row) -> Row:
 def sigma(z: Real) -> Real:
     """Return the sigmoid."""
     return 1 / (1 + mp.exp(-z))
+
+
+def source(key: str) -> str:
+    """Return what the bibliography says of a work: its authors, its title and so on."""
+    bibliography = (BOOK / "references.bib").read_text(encoding="utf-8")
+    found = re.search(rf"^@\w+\{{{key},$(.*?)^\}}$", bibliography, re.MULTILINE | re.DOTALL)
+    assert found, f"{key} is not in the bibliography"
+    return found[1]
