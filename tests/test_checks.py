@@ -38,6 +38,7 @@ UNFINISHED = {path.stem for path in pages()} - {
     "bibliography",
     "cross_entropy",
     "entropy",
+    "likelihood",
     "softmax",
 }
 
