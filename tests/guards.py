@@ -169,9 +169,10 @@ def printed(text: str) -> set[float]:
     return found
 
 
-def code(cell: Json) -> str:
-    """Return the code of a cell without its comments, which nobody runs."""
-    tokens = tokenize.generate_tokens(io.StringIO(cell["source"]).readline)
+@cache
+def code(source: str) -> str:
+    """Return code without its comments, which nobody runs."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     return " ".join(token.string for token in tokens if token.type != tokenize.COMMENT)
 
 
@@ -184,7 +185,7 @@ def output(cell: Json) -> str:
 def evidence(section: Section) -> set[float]:
     """Return the numbers of a section's code and outputs."""
     cells = [cell for cell in section.all_cells() if cell["cell_type"] == "code"]
-    return printed("\n".join(f"{code(cell)}\n{output(cell)}" for cell in cells))
+    return printed("\n".join(f"{code(cell['source'])}\n{output(cell)}" for cell in cells))
 
 
 def number_complaints(found: Page, known: Checks) -> Iterator[str]:
@@ -393,10 +394,8 @@ def required_of(block: str, *, all_of_it: bool) -> Iterator[str]:
 
 def required_of_row(name: str, row: str) -> Iterator[str]:
     """Yield what needs a check of a row: its cause and its cure, or all of it."""
-    if name == "symptoms":
-        yield from (
-            cell for cell in row.strip("| ").split(" | ")[1:3] if cell != "most likely cause"
-        )
+    if name == "symptoms" and not row.startswith("| what you see |"):
+        yield from row.strip("| ").split(" | ")[1:3]
     elif name in WHOLE:
         yield row
 

@@ -16,6 +16,7 @@ from .guards import (
     complaints,
     is_value,
     numbers,
+    required_of_row,
     source_complaints,
 )
 from .pages import page, pages, sentences
@@ -238,6 +239,13 @@ def test_the_numbers_of_a_sentence(sentence: str, found: list[str]) -> None:
 )
 def test_a_number_is_a_value_or_not(number: str, value: float, *, is_it: bool) -> None:
     assert is_value(number, value) == is_it
+
+
+def test_a_row_of_symptoms_needs_its_cause_and_its_cure() -> None:
+    head = "| what you see | common causes | fix | the run |"
+    row = "| `0.5`, stuck | 1. a half; 2. two | 1. double it; 2. none | {ref}`run <a>` |"
+    assert list(required_of_row("symptoms", head)) == []
+    assert list(required_of_row("symptoms", row)) == ["1. a half; 2. two", "1. double it; 2. none"]
 
 
 def test_sentences_end_where_they_do() -> None:
