@@ -40,6 +40,7 @@ UNFINISHED = {path.stem for path in pages()} - {
     "cross_entropy",
     "entropy",
     "likelihood",
+    "pytorch",
     "softmax",
 }
 
