@@ -39,9 +39,12 @@ UNFINISHED = {path.stem for path in pages()} - {
     "bibliography",
     "cross_entropy",
     "entropy",
+    "gradient",
     "likelihood",
+    "pitfalls",
     "pytorch",
     "softmax",
+    "symptoms",
 }
 
 
