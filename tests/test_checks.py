@@ -46,6 +46,7 @@ UNFINISHED = {path.stem for path in pages()} - {
     "pytorch",
     "softmax",
     "symptoms",
+    "why_not_mse",
 }
 
 
