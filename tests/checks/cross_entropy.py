@@ -14,10 +14,23 @@ from hypothesis import strategies as st
 from mpmath import mp, mpf
 from scipy import special, stats
 from scipy.spatial.distance import jensenshannon
+from torch.nn import functional as F
 
 import crossent
 from crossent import figures
-from tests.checks import KL, Cited, Given, H, Real, Row, distributions, same, says
+from tests.checks import (
+    KL,
+    Cited,
+    Given,
+    H,
+    Real,
+    Row,
+    distributions,
+    logits,
+    same,
+    says,
+    soft,
+)
 from tests.drawing import drawn
 
 if TYPE_CHECKING:
@@ -56,8 +69,8 @@ def JS(p: Row, q: Row) -> Real:
 def eq_cross_entropy(p: Row, q: Row) -> None:
     r"""H(p, q) = -\sum_{k=1}^{K} p_k \log q_k ."""
     negative = -mp.fsum(p_k * mp.log(q_k) for p_k, q_k in zip(p, q, strict=True))
-    logits, target = torch.tensor(np.log(floats(q))), torch.tensor(floats(p), dtype=torch.float64)
-    assert abs(torch.nn.functional.cross_entropy(logits, target).item() - negative) < 1e-14
+    log_q, target = torch.tensor(np.log(floats(q))), torch.tensor(floats(p), dtype=torch.float64)
+    assert abs(F.cross_entropy(log_q, target).item() - negative) < 1e-14
 
 
 @given(distributions(), distributions())
@@ -144,7 +157,8 @@ def eq_cross_entropy_bell(model: tuple[sympy.Rational, sympy.Rational]) -> None:
     "Two rows of 30 triangles and circles, the true container p and the believed one q, and below"
     " them three bars on one scale of bits. The entropy H(p) starts at 0, the divergence KL starts"
     " where the entropy ends, and the cross-entropy H(p, q) is as long as both together: at first"
-    " 0.567 + 0.433 = 1.000 bits. Two sliders set how many of the shapes are triangles."
+    " 0.567 + 0.433 = 1.000 bits. Two sliders set how many of the shapes are triangles.",
+    "A container holds 30 shapes. You draw from it, but you believe in another one.",
 )
 def the_bars_are_drawn_like_that() -> None:
     spec = figures.cross_entropy_bars(truth=26, belief=15).spec
@@ -233,7 +247,7 @@ def a_label_leaves_one_term(q: Row, y: int) -> None:
     log_q = np.log([floats(q)])
     terms = -one_hot * log_q[0]
     assert np.count_nonzero(np.delete(terms, y)) == 0
-    loss = torch.nn.functional.nll_loss(torch.tensor(log_q), torch.tensor([y]))
+    loss = F.nll_loss(torch.tensor(log_q), torch.tensor([y]))
     assert loss.item() == pytest.approx(terms[y]) == pytest.approx(float(-mp.log(q[y])))
 
 
@@ -244,8 +258,8 @@ def a_label_leaves_one_term(q: Row, y: int) -> None:
 @given(POSSIBLE, POSSIBLE)
 def the_sum_over_classes_is_a_mean(p: Row, q: Row) -> None:
     same(mp.fsum(p), mpf(1))
-    logits, target = torch.tensor(np.log([floats(q)] * 5)), torch.tensor(np.array([floats(p)] * 5))
-    loss = torch.nn.functional.cross_entropy(logits, target, reduction="sum")
+    log_q, target = (torch.tensor(np.array([floats(row)] * 5)) for row in (q, p))
+    loss = F.cross_entropy(log_q.log(), target, reduction="sum")
     assert loss.item() / 5 == pytest.approx(float(H(p, q)))
 
 
@@ -256,6 +270,7 @@ def the_sum_over_classes_is_a_mean(p: Row, q: Row) -> None:
     "It is the sum of what nobody can avoid, the {doc}`entropy <entropy>`, and what your error"
     " costs, the *Kullback–Leibler divergence*:",
     "the KL divergence, which is 0 on a match?**",
+    "say why `cross_entropy(p, p)` is rarely 0, and prove that no other belief does better;",
     "With $q = p$ the divergence is 0 and the entropy remains: $H(p, p) = H(p)$. It is the *least*"
     " that any belief can reach, not a sign of an error.",
     "The loss can be 0 only if the entropy is, that is, if the target is one class for certain.",
@@ -343,14 +358,6 @@ def scipy_calls_it_relative_entropy() -> None:
     assert special.rel_entr(p, q).sum() == pytest.approx(crossent.kl_divergence(p, q))
 
 
-LOGITS = st.lists(st.integers(-3, 3), min_size=4, max_size=4)
-
-
-def softmax(logits: Row) -> list[Real]:
-    total = mp.fsum(map(mp.exp, logits))
-    return [mp.exp(z) / total for z in logits]
-
-
 @says(
     "For the model, they are the same as long as $p$ is fixed: they differ by $H(p)$, which then no"
     " parameter of the model can change. Hence the gradients agree, and training takes the same"
@@ -359,17 +366,17 @@ def softmax(logits: Row) -> list[Real]:
     " gradient of the divergence.",
     "Cross-entropy is the sum of what training cannot reduce and what it can.",
 )
-@given(distributions(), LOGITS, LOGITS)
-def the_gradients_agree(p: Row, logits: list[int], others: list[int]) -> None:
-    for z in (logits, others):
-        same(H(p, softmax(z)) - KL(p, softmax(z)), H(p))
+@given(distributions(), logits(), logits())
+def the_gradients_agree(p: Row, z: Row, other: Row) -> None:
+    for each in (z, other):
+        same(H(p, soft(each)) - KL(p, soft(each)), H(p))
     for k in range(4):
 
-        def moved(z: Real, k: int = k) -> list[Real]:
-            return softmax([*logits[:k], z, *logits[k + 1 :]])
+        def moved(z_k: Real, k: int = k) -> Row:
+            return soft([*z[:k], z_k, *z[k + 1 :]])
 
-        both = slope(lambda z: H(p, moved(z)), logits[k])
-        one = slope(lambda z: KL(p, moved(z)), logits[k])
+        both = slope(lambda z_k: H(p, moved(z_k)), z[k])
+        one = slope(lambda z_k: KL(p, moved(z_k)), z[k])
         assert abs(both - one) < 1e-30
 
 
@@ -534,7 +541,8 @@ def the_best_bell_copies_mean_and_variance() -> None:
 @says(
     "Because the forward one needs only draws from $p$, and a data set is that. Reverse KL needs"
     " $p$ itself, at least up to a factor, as in variational inference ({cite:t}`mackay2003`,"
-    " chapter 33). If the model can represent the truth, both have the same minimum, $q = p$;",
+    " chapter 33). If the model can represent the truth, both have the same minimum, $q = p$;"
+    ' "covering" and "picking" describe models that cannot.',
     "Forward needs only draws from the truth, reverse needs the truth itself, up to a factor.",
 )
 @given(POSSIBLE, POSSIBLE, POSSIBLE, st.integers(2, 9))
@@ -581,11 +589,13 @@ def what_is_added_has_the_mean_0(p: Row, q: Row) -> None:
 
 
 @says(
+    r"Expand $\mathrm{JS}$ of $(0, 1)$ and $(\epsilon, 1 - \epsilon)$ for small $\epsilon$, and"
+    " check your formula with `crossent` at larger $\\epsilon$.",
     r"The middle is $(\tfrac\epsilon2, 1 - \tfrac\epsilon2)$. With $\log(1 - x) \approx -x$, the"
     r" first half is $-\tfrac12 \log (1 - \tfrac\epsilon2) \approx \tfrac\epsilon4$, the second"
     r" $\tfrac12 \left(\epsilon \log 2 - \tfrac\epsilon2\right)$. They add up to"
     r" $\tfrac12 \epsilon \log 2$. At the smallest positive number, the distance is the root of"
-    " that, about $10^{-162}$: for practical purposes 0, neither 1 nor infinite."
+    " that, about $10^{-162}$: for practical purposes 0, neither 1 nor infinite.",
 )
 def the_divergence_of_almost_the_same() -> None:
     eps = mpf(10) ** -20
@@ -601,6 +611,8 @@ def the_divergence_of_almost_the_same() -> None:
     smallest = mpf(5e-324)
     distance = mp.sqrt(smallest * mp.log(2) / 2)
     assert 1e-162 < distance < mpf("1.5e-162")
+    larger = crossent.js_divergence([0, 1], [1e-6, 1 - 1e-6])
+    assert larger == pytest.approx(1e-6 * np.log(2) / 2, rel=1e-5)
 
 
 @says(
@@ -644,7 +656,9 @@ NUMBERS = {
         "cover2006", "chapter 2: Entropy, relative entropy, and mutual information"
     ),
     "chapter 33)": Cited("mackay2003", "chapter 33, Variational Methods"),
-    "in its chapter 33.": Cited("mackay2003", "chapter 33, Variational Methods"),
+    "uses the reverse direction in its chapter 33.": Cited(
+        "mackay2003", "chapter 33, Variational Methods"
+    ),
     "since 2018": Cited(
         "https://github.com/pytorch/pytorch/pull/14457", "opened on 28 November 2018"
     ),

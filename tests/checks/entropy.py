@@ -66,10 +66,23 @@ def entropy_is_the_average_surprise(counts: list[int]) -> None:
     same(average, H(p) - mp.fsum(after) / len(shapes))  # what the draw takes from it
 
 
+@says(
+    r"say what 0.57 bits means, and prove the limits 0 and $\log K$;",
+    "explain a `nan`, a 0.69 where you expected 1, or an entropy of 17 bits for an 8-bit image.",
+)
+def the_numbers_that_the_chapter_explains() -> None:
+    bits = (stats.entropy(counts, base=2) for counts in ([26, 4], [15, 15]))
+    assert [f"{each:.2f}" for each in bits] == ["0.57", "1.00"]
+    assert f"{stats.entropy([15, 15]):.2f}" == "0.69"
+    pixels = np.random.default_rng(0).integers(2**8, size=512 * 512)
+    assert int(stats.entropy(pixels, base=2)) == 17
+
+
 # --- Why the logarithm ---
 
 
 @says(
+    "Ask two things of it, for all probabilities above 0:",
     "**The rarer, the more surprising**: $s$ decreases as $p$ grows.",
     r"**Independent surprises add**: $s(p \cdot p') = s(p) + s(p')$ for a draw from each of two"
     " containers.",
@@ -253,19 +266,18 @@ def the_line_lies_above_the_logarithm(x: sympy.Rational) -> None:
     " only if each of these $r_k = p_k$; then they sum to 1, nothing is left for the other $r_k$,"
     " and $r = p$. ∎",
 )
-@given(distributions(), distributions(), st.integers(1, 3))
-def the_proof_of_gibbs_inequality(p: Row, r: Row, over: int) -> None:
+@given(distributions(), distributions() | st.none(), st.integers(1, 3))
+def the_proof_of_gibbs_inequality(p: Row, r: Row | None, over: int) -> None:
     tiny = mpf(10) ** -50
-    r = [r_k / over for r_k in r]
+    r = p if r is None else [r_k / over for r_k in r]
     possible = [(p_k, r_k) for p_k, r_k in zip(p, r, strict=True) if p_k > 0]
     logarithms = mp.fsum(p_k * mp.log(r_k / p_k) for p_k, r_k in possible)
     lines = mp.fsum(p_k * (r_k / p_k - 1) for p_k, r_k in possible)
     assert logarithms <= lines + tiny
     assert lines <= mp.fsum(r) - 1 + tiny
     assert mp.fsum(r) - 1 <= tiny
-    if abs(logarithms - lines) < tiny:
-        assert all(p_k == r_k for p_k, r_k in possible)
-        assert r == p
+    equal = all(p_k == r_k for p_k, r_k in possible)
+    assert (abs(logarithms - lines) < tiny) == equal == (r == p)
     # Without the condition, the inequality may fail: r = (1, 1) sums to 2.
     half = mpf(1) / 2
     assert H([half, half], [mpf(1), mpf(1)]) < H([half, half])
@@ -602,6 +614,7 @@ NUMBERS = {
 }
 
 UNTESTED = {
+    "A number without a unit is not an entropy.": "a convention",
     "Always write the unit.": "advice",
     "(Shannon's own proof {cite}`shannon1948` asks similar things of the mean instead.)": "history",
 }
