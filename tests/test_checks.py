@@ -38,6 +38,7 @@ FUNCTIONS = [
 UNFINISHED = {path.stem for path in pages()} - {
     "bibliography",
     "binary",
+    "categorical",
     "cross_entropy",
     "entropy",
     "gradient",
