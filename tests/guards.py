@@ -194,7 +194,7 @@ def number_complaints(found: Page, known: Checks) -> Iterator[str]:
         whole = chapter.level == 1 or chapter.title == "Summary"
         shown = evidence(found.top if whole else chapter)
         for section in chapter.walk():
-            for sentence in [*sentences(section.prose), *section.descriptions]:
+            for sentence in [section.title, *sentences(section.prose), *section.descriptions]:
                 seen = shown | linked_evidence(sentence)
                 for number in numbers(sentence):
                     if any(is_value(number, value) for value in seen):

@@ -88,7 +88,7 @@ class Section:
     @property
     def text(self) -> str:
         """All that a reader reads in the section, on one line."""
-        return words("\n\n".join([self.prose, *self.descriptions]))
+        return words("\n\n".join([self.title, self.prose, *self.descriptions]))
 
 
 @dataclass
