@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ast
+import re
 from typing import TYPE_CHECKING
 
 from hypothesis import given
 from hypothesis import strategies as st
 from mpmath import mp, mpf
 
-from tests.checks import Cited, H, distributions, same, says, soft
-from tests.pages import BOOK, Section, page
+from tests import guards
+from tests.checks import Cited, H, distributions, same, says, soft, source
+from tests.pages import BOOK, Section, equations, page
 
 if TYPE_CHECKING:
     from tests.checks import Number, Row
@@ -53,8 +55,71 @@ def a_pitfall_is_a_wrong_run_a_reason_a_fix_and_a_right_run() -> None:
         assert why["source"].lstrip().startswith("**Why.**")
         assert "\n\n**Fix.** " in why["source"]
         code = ast.parse(f"{wrong['source']}\n{right['source']}")
+        shown = guards.evidence(section)
+        for number in guards.numbers(section.title):
+            assert any(guards.is_value(number, value) for value in shown), section.title
         using += bool(batch & {n.id for n in ast.walk(code) if isinstance(n, ast.Name)})
     assert using > len(pitfalls()) / 3
+
+
+def code_of(name: str) -> str:
+    cells = page(BOOK / f"{name}.ipynb").top.all_cells()
+    return "\n".join(cell["source"] for cell in cells)
+
+
+@says(
+    "After this chapter you can",
+    "tell from a number, or from an error message, which mistake made it;",
+    "run the mistake and its repair in a few lines, and see the right number;",
+    "recognize advice that was true once and is not any more;",
+    "examine any loss function with four probes.",
+    "Here is a number: which pitfall? From ★ to ★★★. Try each before you open its solution.",
+    "Which pitfall is it, and why 1.53?",
+    "A colleague hands you a function `box(logits, labels)` that returns one number for a batch,"
+    " and says that it is the mean cross-entropy.",
+)
+def what_the_chapter_sets_out_to_do() -> None:
+    whole = page(BOOK / "pitfalls.ipynb")
+    named = set(guards.links((BOOK / "symptoms.md").read_text("utf-8")))
+    assert {section.label for section in pitfalls()} <= named  # numbers, words and messages
+    for section in pitfalls():
+        runs = [c["source"] for c in section.cells if c["cell_type"] == "code"]
+        assert all(len(run.splitlines()) <= 20 for run in runs)
+    dated = [section for section in pitfalls() if "*Dated:*" in section.prose]
+    assert len(dated) > 5
+    (probes,) = (section for section in whole.sections if section.label == "pitfall-probes")
+    assert re.findall(r"^(\d)\. \*", probes.prose, re.MULTILINE) == ["1", "2", "3", "4"]
+    (last,) = (section for section in whole.sections if section.title == "Exercises")
+    exercises = re.findall(r"^```\{exercise\} .+ (★+)$", last.prose, re.MULTILINE)
+    assert exercises == ["★", "★★", "★★★"]
+    texts = [c["source"] for c in last.cells]
+    assert sum("{solution-start}" in text for text in texts) == len(exercises)
+    assert any("def examine_weights(box)" in text for text in texts)
+
+
+@says(
+    "Before you blame the loss, two more checks {cite}`karpathy2019`: can the model learn ten"
+    " samples by heart, and do the labels still belong to the rows after shuffling?",
+    "{doc}`binary`, {doc}`categorical` and {doc}`weights` derive what this chapter only repairs;"
+    " {doc}`pytorch` and {doc}`tensorflow` build training loops that avoid these mistakes, and"
+    " {doc}`training` reads their curves; {doc}`side_by_side` puts every library on one batch."
+    " {cite:t}`karpathy2019` describes a way of training in which mistakes show early. The"
+    " libraries themselves: {cite:t}`paszke2019`, {cite:t}`abadi2016`, {cite:t}`pedregosa2011`,"
+    " {cite:t}`virtanen2020`.",
+)
+def what_others_tell() -> None:
+    assert "A Recipe for Training" in source("karpathy2019")
+    papers = {"paszke2019": "PyTorch", "abadi2016": "TensorFlow", "virtanen2020": "SciPy"}
+    for key, library in (papers | {"pedregosa2011": "Scikit-learn"}).items():
+        assert library in source(key)
+    for name in ("binary", "categorical", "weights"):
+        assert any(map(equations, page(BOOK / f"{name}.ipynb").sections))
+    assert ".backward()" in code_of("pytorch")
+    assert "GradientTape" in code_of("tensorflow")
+    assert "shuffled" in code_of("training")
+    code = code_of("side_by_side")
+    for library in ("torch", "tensorflow", "keras", "sklearn", "scipy", "crossent"):
+        assert re.search(rf"^(import|from) {library}\b", code, re.MULTILINE)
 
 
 SHOWN = {
