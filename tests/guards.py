@@ -120,6 +120,7 @@ NUMBER = re.compile(
     r"(?<![\w.,^/-])[-−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[-−+]?\d+)?(?:\s?%)?(?!\w|-[a-z])"
 )
 PRINTED = re.compile(r"(?<![\w.])[-−]?\d[\d,_]*(?:\.\d*)?(?:e[-+−]?\d+)?")
+TEN = re.compile(r"(?<![\w.])10\^\{?([-−]?\d+)\}?")
 POWER = re.compile(r"(\d+(?:\.\d+)?) *(?:\\cdot|\\times|·|×) *10\^\{?([-−]?\d+)\}?")
 
 
@@ -131,7 +132,7 @@ def readable(text: str) -> str:
     text = re.sub(r"\[[^\]]*#(\d+)\]\([^)]*/\1\)", " ", text)  # a thread and its address
     text = re.sub(r"\]\([^)]*\)", "]", re.sub(r"\{[a-z][\w:-]*\}(?=`)", " ", text))
     text = text.replace("{,}", ",").replace("\\%", "%").replace("\\,", "")
-    text = POWER.sub(r"\1e\2", text)
+    text = TEN.sub(r"1e\1", POWER.sub(r"\1e\2", text))
     text = re.sub(r"\\[dt]?frac\s*(\{[^{}]*\}|\w)\s*(\{[^{}]*\}|\w)", " ", text)
     return re.sub(r"[\^_](\{[^{}]*\}|\w)", " ", text)
 
@@ -173,7 +174,8 @@ def printed(text: str) -> set[float]:
 def code(source: str) -> str:
     """Return code without its comments, which nobody runs."""
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    return " ".join(token.string for token in tokens if token.type != tokenize.COMMENT)
+    text = " ".join(token.string for token in tokens if token.type != tokenize.COMMENT)
+    return re.sub(r"\b10(?:\.0)? \*\* (-?) ?(\d+)", r"1e\1\2", text)
 
 
 def output(cell: Json) -> str:

@@ -222,6 +222,7 @@ def test_a_check_must_be_able_to_fail(source: str, complaint: str) -> None:
         ("one of 3 classes, `z[12]`, {doc}`a12 <b13>`, [x](y14)", []),
         (r"$e^{12}$, $x_{13}$, $\tfrac{14}{15}$ and $-0.25$", ["-0.25"]),
         (r"$4.2 \cdot 10^{-18}$ or 4.2e−18", ["4.2e-18", "4.2e-18"]),
+        (r"$10^{-308}$ and $10^6$", ["1e-308", "1e6"]),
         ("see [pytorch#24933](https://github.com/pytorch/pytorch/issues/24933)", []),
         ("`16.118` from `log(16)`", ["16.118"]),
         ("a 16-bit type", []),

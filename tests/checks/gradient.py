@@ -24,6 +24,7 @@ from crossent import figures
 from tests.checks import (
     Cited,
     Computed,
+    Given,
     H,
     Real,
     Row,
@@ -1293,6 +1294,7 @@ def the_sources_are_about_that() -> None:
 
 
 NUMBERS = {
+    "You may see $10^{-17}$ instead": Given("the order of a rounding of numbers below 0.1"),
     r"$u \approx 2 \cdot 10^{-16}$": Computed(lambda: 2.0**-52),
     r"an error of 100% at $\hat y_y = 0.999$": Cited(
         "https://github.com/linkedin/Liger-Kernel/pull/1329", "the description of the pull request"
