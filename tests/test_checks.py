@@ -46,8 +46,9 @@ UNFINISHED = {path.stem for path in pages()} - {
     "pitfalls",
     "pytorch",
     "softmax",
-    "tensorflow",
     "symptoms",
+    "tensorflow",
+    "weights",
     "why_not_mse",
 }
 
