@@ -12,7 +12,7 @@ from mpmath import mp, mpf
 
 from tests import guards
 from tests.checks import Cited, H, distributions, same, says, soft, source
-from tests.pages import BOOK, Section, equations, page
+from tests.pages import BOOK, Section, equations, page, texts
 
 if TYPE_CHECKING:
     from tests.checks import Number, Row
@@ -58,6 +58,10 @@ def a_pitfall_is_a_wrong_run_a_reason_a_fix_and_a_right_run() -> None:
         shown = guards.evidence(section)
         for number in guards.numbers(section.title):
             assert any(guards.is_value(number, value) for value in shown), section.title
+        told = " ".join(" ".join(text.split()) for cell in seen for text in texts(cell))
+        message = re.match(r"\w+(Error|Warning): (.+)", section.title.replace("`", ""))
+        if message and "CUDA" not in section.title:
+            assert message[2] in told.replace("`", ""), section.title
         using += bool(batch & {n.id for n in ast.walk(code) if isinstance(n, ast.Name)})
     assert using > len(pitfalls()) / 3
 
@@ -92,9 +96,9 @@ def what_the_chapter_sets_out_to_do() -> None:
     (last,) = (section for section in whole.sections if section.title == "Exercises")
     exercises = re.findall(r"^```\{exercise\} .+ (★+)$", last.prose, re.MULTILINE)
     assert exercises == ["★", "★★", "★★★"]
-    texts = [c["source"] for c in last.cells]
-    assert sum("{solution-start}" in text for text in texts) == len(exercises)
-    assert any("def examine_weights(box)" in text for text in texts)
+    sources = [c["source"] for c in last.cells]
+    assert sum("{solution-start}" in text for text in sources) == len(exercises)
+    assert any("def examine_weights(box)" in text for text in sources)
 
 
 @says(
