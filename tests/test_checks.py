@@ -41,6 +41,7 @@ UNFINISHED = {path.stem for path in pages()} - {
     "categorical",
     "cross_entropy",
     "entropy",
+    "family",
     "gradient",
     "likelihood",
     "pitfalls",
