@@ -46,6 +46,7 @@ UNFINISHED = {path.stem for path in pages()} - {
     "likelihood",
     "pitfalls",
     "pytorch",
+    "side_by_side",
     "softmax",
     "symptoms",
     "tensorflow",
