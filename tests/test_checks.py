@@ -42,6 +42,7 @@ UNFINISHED = {path.stem for path in pages()} - {
     "cross_entropy",
     "entropy",
     "family",
+    "glossary",
     "gradient",
     "likelihood",
     "pitfalls",
