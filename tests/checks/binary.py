@@ -15,7 +15,7 @@ from sklearn import metrics
 from torch.nn import functional as F
 
 from crossent import figures
-from tests.checks import H, Real, reals, same, says, sigma
+from tests.checks import Given, H, Real, reals, same, says, sigma
 from tests.drawing import drawn
 
 TINY = mpf(10) ** -45
@@ -456,6 +456,10 @@ def targets_are_floats_of_the_shape_of_the_logits() -> None:
 
 SHOWN = {
     "Keras 2 clipped and then added the same number once more": "Keras 2, p = 0 −log 2.00e-07",
+}
+
+NUMBERS = {
+    "(torch.Size([64]))": Given("the message of a batch of 64; the cell has a batch of 2"),
 }
 
 UNTESTED = {
