@@ -294,13 +294,13 @@ def eq_undo_weights(p: Row, w: Row) -> None:
     share = p[0]  # of the positives, and the weights w and 1
     forecast = w[0] * share / (w[0] * share + 1 - share)
     same(share, forecast / (forecast + w[0] * (1 - forecast)))
-    # A resampled class of the share p_k r_k has the share of a class of weight r_k.
-    counts = [1000 * p_k for p_k in p]
-    seen = [w_k * n for w_k, n in zip(w, counts, strict=True)]
-    ratios = [n / mp.fsum(seen) / p_k for n, p_k in zip(seen, p, strict=True)]
+    # Resample: each class keeps its own share, one quarter, two or three, of an input.
+    there = [p_k * (k + 1) / 4 for k, p_k in enumerate(p)]
+    seen = [w_k * n for w_k, n in zip(w, there, strict=True)]
+    ratios = [w_k * p_k / total / p_k for w_k, p_k in zip(w, p, strict=True)]
     back = [n / ratio for n, ratio in zip(seen, ratios, strict=True)]
-    for p_k, n in zip(p, back, strict=True):
-        same(p_k, n / mp.fsum(back))
+    for n, n_back in zip(there, back, strict=True):
+        same(n / mp.fsum(there), n_back / mp.fsum(back))
 
 
 @says(
