@@ -48,6 +48,7 @@ UNFINISHED = {path.stem for path in pages()} - {
     "pitfalls",
     "pytorch",
     "side_by_side",
+    "smoothing",
     "softmax",
     "symptoms",
     "tensorflow",
