@@ -45,6 +45,7 @@ UNFINISHED = {path.stem for path in pages()} - {
     "glossary",
     "gradient",
     "likelihood",
+    "notation",
     "pitfalls",
     "pytorch",
     "side_by_side",
@@ -52,6 +53,7 @@ UNFINISHED = {path.stem for path in pages()} - {
     "softmax",
     "symptoms",
     "tensorflow",
+    "training",
     "weights",
     "why_not_mse",
 }
