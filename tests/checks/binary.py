@@ -455,7 +455,10 @@ def targets_are_floats_of_the_shape_of_the_logits() -> None:
 
 
 SHOWN = {
-    "Keras 2 clipped and then added the same number once more": "Keras 2, p = 0 −log 2.00e-07",
+    "Keras 2 clipped and then added the same number once more"
+    " ([tensorflow#41595](https://github.com/tensorflow/tensorflow/pull/41595)).": (
+        "Keras 2, p = 0 −log 2.00e-07"
+    ),
 }
 
 NUMBERS = {

@@ -407,17 +407,23 @@ def sums_over_37(z: list[Row]) -> None:
 
 
 NUMBERS = {
-    "A mean over nothing is 0/0, and torch says so since version 1.11": Cited(
+    "A mean over nothing is 0/0, and torch says so since version 1.11"
+    " ([pytorch#70348](https://github.com/pytorch/pytorch/issues/70348)).": Cited(
         "https://github.com/pytorch/pytorch/issues/70348",
         "its title, and the first answer: changed on purpose in pull request 64572",
     ),
-    "An issue said so in 2023": Cited(
+    "An issue said so in 2023"
+    " ([transformers#24725](https://github.com/huggingface/transformers/issues/24725));": Cited(
         "https://github.com/huggingface/transformers/issues/24725", "opened on 10 July 2023"
     ),
     "in October 2024 Hugging Face repaired its trainer {cite}`huggingface2024`, at first for the"
     " most"
-    " popular models": Cited("huggingface2024", "the post, of 16 October 2024"),
-    "and only since July 2025 do several devices count together unless told otherwise": Cited(
+    " popular models"
+    " ([transformers#37766](https://github.com/huggingface/transformers/issues/37766)),": Cited(
+        "huggingface2024", "the post, of 16 October 2024"
+    ),
+    "and only since July 2025 do several devices count together unless told otherwise"
+    " ([transformers#39395](https://github.com/huggingface/transformers/pull/39395)).": Cited(
         "https://github.com/huggingface/transformers/pull/39395",
         "opened on 14 July 2025 and merged: average_tokens_across_devices by default",
     ),
