@@ -142,3 +142,15 @@ NUMBERS = {
         "the arguments `target` and `label_smoothing`; released on 21 October 2021",
     ),
 }
+
+UNTESTED = {
+    'On a GPU the words are "Expected all tensors to be on the same device" (recent versions'
+    " [name the weight](https://github.com/pytorch/pytorch/pull/155085)).": "needs a GPU; linked",
+    "On a GPU the same mistake reads [CUDA error: device-side assert triggered]…and often at a"
+    " later, innocent line (other kernels say so, too: a `BCELoss` of numbers outside $[0, 1]$, an"
+    " embedding of an unknown word).": "needs a GPU; linked",
+    'Older versions said ["Expected object of scalar type Long but got scalar type Int"]…and on a'
+    """ GPU ["nll_loss_forward_reduce_cuda_kernel_2d_index" not implemented for 'Int']""": (
+        "history, and a GPU; linked"
+    ),
+}

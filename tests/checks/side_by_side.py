@@ -607,3 +607,9 @@ NUMBERS = {
         "https://github.com/scikit-learn/scikit-learn/issues/18665", "opened in the autumn of 2020"
     ),
 }
+
+UNTESTED = {
+    'and torch stops with "device-side assert triggered".': "needs a GPU",
+    "Behavior changes from one release to the next, and answers on the web seldom say of which they"
+    " speak.": "history, and what people write",
+}

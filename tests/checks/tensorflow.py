@@ -165,3 +165,7 @@ NUMBERS = {
         "https://github.com/tensorflow/tensorflow/issues/26784", "opened in March 2019"
     ),
 }
+
+UNTESTED = {
+    "Earlier it divided by all eight, padding included": "history; in the linked issue",
+}
