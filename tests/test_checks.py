@@ -44,6 +44,7 @@ UNFINISHED = {path.stem for path in pages()} - {
     "family",
     "glossary",
     "gradient",
+    "index",
     "likelihood",
     "notation",
     "pitfalls",

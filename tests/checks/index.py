@@ -1,0 +1,191 @@
+"""The first page: what cross-entropy is, what the figure shows, what the book promises."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from mpmath import mp, mpf
+from torch.nn import functional as F
+
+import crossent
+from tests.checks import H, Real, Row, distributions, logits, same, says, soft
+from tests.drawing import readable
+from tests.guards import is_checked
+from tests.pages import BOOK, ROOT, Json, Page, equations, page, pages
+
+# --- Cross-entropy ---
+
+
+@says(
+    "Cross-entropy is the mean surprise, in nats or bits, of a forecaster who believes $q$ while"
+    " the world follows $p$.",
+)
+@given(st.lists(st.integers(0, 9), min_size=4, max_size=4).filter(any), distributions(4, least=1))
+def eq_index_cross_entropy(days: list[int], q: Row) -> None:
+    r"""H(p, q) = -\sum_{k=1}^{K} p_k \log q_k"""
+    weather = [k for k, n in enumerate(days) for _ in range(n)]  # as the world has it
+    p = [mpf(n) / len(weather) for n in days]
+    for base in (2, mp.e):
+        surprise = mp.fsum(-mp.log(q[k], base) for k in weather) / len(weather)
+        terms = [p_k * mp.log(q_k, base) for p_k, q_k in zip(p, q, strict=True)]
+        same(-mp.fsum(terms), surprise)
+    target, belief = (torch.tensor([[float(x) for x in row]]).double() for row in (p, q))
+    assert abs(F.cross_entropy(belief.log(), target).item() - surprise) < 1e-6  # by now in nats
+
+
+@says(
+    "As a loss it asks for one number per example: minus the logarithm of the probability that the"
+    " model gave to what was true.",
+)
+@given(logits(3), st.integers(0, 2))
+def a_loss_asks_for_one_number(z: Row, y: int) -> None:
+    one_hot = [mpf(k == y) for k in range(3)]
+    surprise = -mp.log(soft(z)[y])
+    same(H(one_hot, soft(z)), surprise)
+    scores = torch.tensor([[float(z_k) for z_k in z]] * 5, dtype=torch.float64)
+    each = F.cross_entropy(scores, torch.full((5,), y), reduction="none")
+    assert each.shape == (5,)
+    assert abs(each - float(surprise)).max() < 1e-13
+
+
+@says(
+    "Move the scores. The picture is a cat; the loss looks at the cat's bar alone, but every score"
+    " moves it.",
+)
+def the_figure_shows_the_price_of_the_cats_bar() -> None:
+    spec = json.loads((BOOK / "index_figure.json").read_text(encoding="utf-8"))
+    controls = {each["name"]: each["bind"]["input"] for each in spec["params"] if "bind" in each}
+    assert controls == {"cat": "range", "dog": "range", "owl": "range", "truth": "select"}
+    assert spec["description"] == (
+        "Three horizontal bars: the probabilities that softmax gives to cat, dog and owl. Three"
+        " sliders set the scores, a menu sets the true class. The heading tells the loss, minus"
+        " the logarithm of the true class's probability."
+    )
+    scores = {each["name"]: each["value"] for each in spec["params"][:3]}
+    assert next(each["value"] for each in spec["params"] if each["name"] == "truth") == "cat"
+    for moved in ({}, {"dog": 3, "owl": 1}):
+        at = [mpf(score) for score in (scores | moved).values()]
+        bars = soft(at)
+        loss = -mp.log(bars[0])
+        drawn = readable(spec, moved)
+        assert [f"{float(bar):.3f}" for bar in bars] == drawn[-4:-1]
+        assert drawn[-7:-4] == ["cat", "dog", "owl"]
+        assert drawn[-1] == f"loss = −log {float(bars[0]):.3f} = {float(loss):.3f} nats"
+        for k, bar in enumerate(bars):  # every score moves it
+            aside = [score + (j == k) * mpf(10) ** -20 for j, score in enumerate(at)]
+            slope = (-mp.log(soft(aside)[0]) - loss) * mpf(10) ** 20
+            same(slope, bar - (k == 0), 15)
+            assert abs(slope) > 0.01
+
+
+# --- What the book promises ---
+
+
+def chapters() -> list[Page]:
+    return [page(path) for path in pages() if path.suffix == ".ipynb"]
+
+
+def code_of(chapter: Page) -> str:
+    return "\n".join(c["source"] for c in chapter.top.all_cells() if c["cell_type"] == "code")
+
+
+@says(
+    "Start with [entropy](entropy.ipynb), the surprise you expect. Formula, picture and a few lines"
+    " of code stand side by side.",
+    "Every chapter answers a question. After it you can compute the answer by hand, in NumPy and"
+    " with `crossent`, and say what the number means; where PyTorch, Keras or scikit-learn gives"
+    " another one, you know why.",
+)
+def a_chapter_answers_a_question() -> None:
+    contents = (ROOT / "_toc.yml").read_text(encoding="utf-8")
+    theory = contents.partition("caption: Frameworks")[0]
+    assert chapters()[0].name == "entropy"
+    for chapter in chapters():
+        assert "?" in chapter.top.title
+        assert "After this chapter you can" in chapter.top.text
+        assert {"import numpy as np", "import crossent"} <= set(code_of(chapter).splitlines())
+        if f"book/{chapter.name}\n" in theory:
+            assert any(map(equations, chapter.sections))
+            assert any(section.descriptions for section in chapter.sections)
+    # Why a mean with weights is another one: it is divided by another number.
+    z, labels, weights = np.array([[2.0, 1, 0], [0, 3, 1]]), np.array([0, 2]), np.array([1.0, 2, 9])
+    ours = crossent.sparse_categorical_cross_entropy_with_logits(z, labels, class_weight=weights)
+    of_torch = F.cross_entropy(
+        torch.tensor(z), torch.tensor(labels), weight=torch.tensor(weights)
+    ).item()
+    assert abs(ours - of_torch) > 1
+    assert abs(ours * len(labels) - of_torch * weights[labels].sum()) < 1e-12
+
+
+@says(
+    "A number or an error message in the [symptoms](symptoms), what six libraries answer in [side"
+    " by side](side_by_side.ipynb), a word in the [glossary](glossary), a symbol in the"
+    " [notation](notation), a source in the [bibliography](bibliography).",
+)
+def where_to_look_it_up() -> None:
+    titles = {section.title for section in page(BOOK / "symptoms.md").sections}
+    assert {"Numbers", "Error messages"} <= titles
+    (libraries,) = re.findall(r"^LIBRARIES = (\[.*\])$", code_of(chapters()[-2]), re.MULTILINE)
+    assert chapters()[-2].name == "side_by_side"
+    assert len(json.loads(libraries)) == 6
+    texts = {name: (BOOK / f"{name}.md").read_text("utf-8") for name in ("glossary", "notation")}
+    assert "```{glossary}" in texts["glossary"]
+    assert "| symbol |" in texts["notation"]
+    assert "{bibliography}" in (BOOK / "bibliography.md").read_text(encoding="utf-8")
+
+
+@says(
+    "`import crossent`: losses and information in NumPy, right to the last few digits. Every"
+    " function tells [what it computes and refuses](api).",
+)
+@given(distributions(4, least=1), distributions(4, least=1))
+def crossent_is_right_to_the_last_few_digits(p: Row, q: Row) -> None:
+    p, q = ([mpf(float(x)) for x in row] for row in (p, q))  # as NumPy has them
+    p_floats, q_floats = (np.array(row, dtype=float) for row in (p, q))
+    exact: list[tuple[Real, Real]] = [
+        (crossent.entropy(p_floats), H(p)),
+        (crossent.cross_entropy(p_floats, q_floats), H(p, q)),
+        (crossent.categorical_cross_entropy(q_floats[None], p_floats[None]), H(p, q)),
+    ]
+    for computed, true in exact:
+        assert isinstance(computed, np.float64 | float)
+        assert abs(mpf(float(computed)) - true) <= 8 * np.spacing(float(true))
+    for name in crossent.__all__:
+        function = getattr(crossent, name)
+        told = inspect.getdoc(function) or ""
+        assert told.splitlines()[0].endswith(".")
+        assert "\nRaises\n" in told or not inspect.signature(function).parameters
+
+
+@says(
+    "A chapter ends with exercises, whose solutions run, and a summary. It is a notebook: download"
+    " it with the arrow at its top. Below each cell stands what it printed, and tests run all cells"
+    " again at every change.",
+)
+def a_chapter_is_a_notebook_whose_solutions_run() -> None:
+    buttons = (BOOK / "_templates" / "article-header-buttons.html").read_text(encoding="utf-8")
+    assert "Download this chapter as a notebook" in buttons
+    assert "push:" in (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    assert "\nmake test\n" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\ntest: ")[2]
+    assert "$(BIN)/python -m pytest --quiet --nbval" in recipe.partition("\n\n")[0]
+    for chapter in chapters():
+        *_, exercises, summary = chapter.top.parts
+        assert [exercises.title, summary.title] == ["Exercises", "Summary"]
+        solutions: list[list[Json]] = []
+        for cell in exercises.all_cells():
+            if "{solution-start}" in cell["source"]:
+                solutions.append([])
+            elif cell["cell_type"] == "code" and not is_checked(cell):
+                solutions[-1].append(cell)
+        assert len(solutions) >= 3
+        assert all(solutions)  # each has a cell that is run
+        for cell in chapter.top.all_cells():
+            if cell["cell_type"] == "code" and re.search(r"^print\(", cell["source"], re.MULTILINE):
+                assert cell["outputs"]
