@@ -250,6 +250,9 @@ def repair(body: str) -> str:
     # A formula that is the whole header of a column gives it no name that axe would see.
     for formula in soup.select("th math"):
         formula["aria-label"] = "".join(leaf.text for leaf in formula.select("mi, mn, mo, mtext"))
+    # Names, punctuation and blanks have the colour of the code around them; their elements are half of a page's weight.
+    for token in soup.select(".highlight :is(.n, .p, .w)"):
+        token.unwrap()
     # docutils makes a list of the bibliography, but its entries no list items
     for entry in soup.select("[role=doc-biblioentry]"):
         entry["role"] = "listitem"

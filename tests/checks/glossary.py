@@ -1417,8 +1417,7 @@ def how_far_numbers_lie_apart() -> None:
 
 @says(
     "autocast PyTorch's automatic mixed precision: inside its context, products of matrices run in"
-    " 16 bits, and sensitive functions, the losses of logits among them, in float32"
-    " {cite}`micikevicius2018`.",
+    " 16 bits, and sensitive functions, the losses of logits among them, in float32.",
 )
 def autocast_chooses_the_precision() -> None:
     square = torch.ones(4, 4)

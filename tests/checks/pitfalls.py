@@ -99,8 +99,8 @@ def what_the_chapter_sets_out_to_do() -> None:
 
 
 @says(
-    "Before you blame the loss, two more checks {cite}`karpathy2019`: can the model learn ten"
-    " samples by heart, and do the labels still belong to the rows after shuffling?",
+    "Before you blame the loss, two more checks: can the model learn ten samples by heart"
+    " {cite}`karpathy2019`, and do the labels still belong to the rows after shuffling?",
     "{doc}`binary`, {doc}`categorical` and {doc}`weights` derive what this chapter only repairs;"
     " {doc}`pytorch` and {doc}`tensorflow` build training loops that avoid these mistakes, and"
     " {doc}`training` reads their curves; {doc}`side_by_side` puts every library on one batch."

@@ -440,8 +440,7 @@ def eq_descent_lemma(seed: int, part: float) -> None:
 
 
 @says(
-    "**Every rate below $2/\\beta$ lowers the loss at every step** {cite}`bottou2018`, until the"
-    " slope is 0.",
+    "**Every rate below $2/\\beta$ lowers the loss at every step**, until the slope is 0.",
     "Gradient descent on softmax regression lowers the loss at every step if"
     r" $\eta < 4 / \lambda_{\max}(X^\top X / N)$.",
 )
