@@ -4,22 +4,19 @@ Careful kernels work in `WORK` and are right to the last digits for any input. W
 softmax comes from one primitive, `leave_one_out`: it splits a row into one class and all the
 others, so that neither side is ever found by subtracting from 1.
 
-Fast kernels, `label_logits` and `binary_logits`, take the shortest way that is accurate for
-moderate logits, and leave the rows for which it is not to the careful ones.
+Fast kernels take the shortest way that is accurate for moderate logits, and tell which rows it is
+sure to be accurate for. A `Kernel` is both, and does the other rows again.
 """
 
 from collections.abc import Callable
-from functools import partial, wraps
-from typing import Any, Concatenate, NamedTuple, ParamSpec
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crossent._spans import SPAN, WORK, Array, Span, row_sums, weighted
+from crossent._spans import LARGE, SPAN, WORK, Array, Span, row_sums, weighted
 
-P = ParamSpec("P")
-
-LABEL_SPAN = 1 << 21  # logits; long enough to make light of what `label_logits` does once per span
 MODERATE = 300.0  # e^±300 and sums and ratios of such numbers neither overflow nor underflow
 MODERATE_BINARY = {4: 80.0, 8: 600.0}  # for σ(z)^γ e^−z to be normal, by the size of a number
 DEPTH = 25  # levels of the continued fraction in `_divergence`: full precision for |u| < 3/4
@@ -154,27 +151,55 @@ def log_sigmoid(z: Array) -> Array:
     return np.minimum(z, 0.0) - np.log1p(np.exp(-np.abs(z)))
 
 
-# Of each row of a tile: the loss, the gradient (an array if it is wanted), and the unit of both.
-LossAndSlope = tuple[Array, Any, Any]
+# (z, want_gradient, *targets) -> loss, gradient (an array if it is wanted), and the unit of both,
+# of rows in `WORK`.
+Careful = Callable[..., tuple[Array, Any, Any]]
+# (span, *targets) -> loss, and which rows it is sure of, None for all; fills the slopes, scaled.
+Fast = Callable[..., tuple[NDArray[Any], NDArray[np.bool_] | None]]
 
 
-def careful(
-    kernel: Callable[Concatenate[Array, bool, P], LossAndSlope],
-) -> Callable[Concatenate[Span, P], Array]:
-    """Turn a kernel of rows in `WORK` into one of spans, with their weights."""
+class Kernel(NamedTuple):
+    """How a loss is computed: carefully, or fast and then carefully where that is not enough."""
 
-    @wraps(kernel)
-    def weigh(span: Span, /, *args: P.args, **kwargs: P.kwargs) -> Array:
-        loss, slope, unit = kernel(span.x.astype(WORK), span.slopes is not None, *args, **kwargs)
+    careful: Careful
+    fast: Fast | None = None
+    fast_from: int = LARGE  # predictions in the whole array; it is fast above this
+
+    def is_fast(self, size: int) -> bool:
+        """Tell whether arrays of so many predictions are computed fast."""
+        return self.fast is not None and size > self.fast_from
+
+    def __call__(self, span: Span, *targets: NDArray[Any]) -> NDArray[Any]:
+        """Return the weighted losses of a span, and fill its slopes."""
+        if self.fast is None or span.size <= self.fast_from:
+            return self.carefully(span, *targets)
+        loss, sure = self.fast(span, *targets)
+        losses: NDArray[Any] = span.weight * loss
+        if sure is not None and not sure.all():
+            self.redo(np.flatnonzero(~sure), span, losses, *targets)
+        return losses
+
+    def carefully(self, span: Span, *targets: NDArray[Any]) -> Array:
+        """Return the weighted losses of a span, and fill its slopes, carefully."""
+        loss, slope, unit = self.careful(span.x.astype(WORK), span.slopes is not None, *targets)
         if span.slopes is not None:
             span.slopes[...] = weighted(np.reshape(span.scale * unit, (-1, 1)), slope)
         return np.asarray(weighted(span.weight * unit, loss))
 
-    return weigh
+    def redo(
+        self, rows: NDArray[np.intp], span: Span, losses: NDArray[Any], *targets: NDArray[Any]
+    ) -> None:
+        """Do some rows of a span again, carefully."""
+        step = max(1, SPAN // span.x.shape[1])
+        for start in range(0, len(rows), step):
+            which = rows[start : start + step]
+            part = span.rows(which)
+            losses[which] = self.carefully(part, *(target[which] for target in targets))
+            if span.slopes is not None:
+                span.slopes[which] = part.slopes
 
 
-@careful
-def _label_logits(z: Array, gradient: bool, y: NDArray[np.intp]) -> LossAndSlope:
+def careful_label_logits(z: Array, gradient: bool, y: NDArray[np.intp]) -> tuple[Array, Any, Any]:
     """−log p_y."""
     parts = leave_one_out(z, y)
     if gradient:
@@ -182,20 +207,18 @@ def _label_logits(z: Array, gradient: bool, y: NDArray[np.intp]) -> LossAndSlope
     return parts.loss, parts.p, parts.unit
 
 
-def label_logits(span: Span, y: NDArray[np.intp]) -> Array:
+def fast_label_logits(span: Span, y: NDArray[np.intp]) -> tuple[Array, NDArray[np.bool_]]:
     """−log p_y = log(1 + Σ_{j≠y} e^{z_j} / e^{z_y}), without a shift and with one exp a logit."""
     x, slopes = span.x, span.slopes
     rows, classes = x.shape
     own = np.arange(0, x.size, classes) + y
     one = np.exp(x.reshape(-1)[own], dtype=WORK)
     others, factor = np.empty(rows), np.empty(rows)
-    step = max(1, span.scratch.size // classes)
-    for start in range(0, rows, step):
-        tile = slice(start, start + step)
-        e = exponentials(x[tile], span.scratch)
-        mine = own[tile] - start * classes
+    for tile, part in span.tiles():
+        e = exponentials(part, span.scratch)
+        mine = own[tile] - tile.start * classes
         e.reshape(-1)[mine] = 0.0
-        others[tile] = block_sums(e, large=span.large)
+        others[tile] = block_sums(e, large=span.size > LARGE)
         if slopes is not None:
             scale = span.scale_of(tile)
             at_label = -others[tile]
@@ -203,13 +226,10 @@ def label_logits(span: Span, y: NDArray[np.intp]) -> Array:
             e.reshape(-1)[mine] = at_label.astype(e.dtype)
             np.divide(scale, others[tile] + one[tile], out=factor[tile])
             np.multiply(e, factor[tile].astype(e.dtype)[:, None], out=slopes[tile])
-    good = moderate(others, one, span.scratch.dtype)
+    sure = moderate(others, one, span.scratch.dtype)
     if slopes is not None:
-        good &= liftless(factor, span.scale, span.scratch.dtype)
-    losses: Array = span.weight * np.log1p(others / one)
-    if not good.all():
-        _again(_label_logits, span, ~good, losses, y)
-    return losses
+        sure &= liftless(factor, span.scale, span.scratch.dtype)
+    return np.log1p(others / one), sure
 
 
 def moderate(others: Array, one: Array, dtype: np.dtype[Any]) -> NDArray[np.bool_]:
@@ -262,26 +282,7 @@ def block_sums(x: NDArray[Any], *, large: bool) -> NDArray[Any]:
     return sums
 
 
-def _again(
-    kernel: Callable[..., Array],
-    span: Span,
-    bad: NDArray[np.bool_],
-    losses: NDArray[Any],
-    *args: NDArray[Any],
-) -> None:
-    """Do the bad rows of a span again, with a careful kernel."""
-    rows = np.flatnonzero(bad)
-    step = max(1, SPAN // span.x.shape[1])
-    for start in range(0, len(rows), step):
-        which = rows[start : start + step]
-        part = span.rows(which)
-        losses[which] = kernel(part, *(arg[which] for arg in args))
-        if span.slopes is not None:
-            span.slopes[which] = part.slopes
-
-
-@careful
-def target_logits(z: Array, gradient: bool, share: Array) -> LossAndSlope:
+def target_logits(z: Array, gradient: bool, share: Array) -> tuple[Array, Any, Any]:
     """Σ_k s_k (−log p_k), for the shares s_k of the target."""
     best = z.argmax(axis=1)
     parts = leave_one_out(z, best)
@@ -311,8 +312,7 @@ def one_hot(y: NDArray[np.intp], classes: int) -> Array:
     return rows
 
 
-@careful
-def label_probs(p: Array, gradient: bool, y: NDArray[np.intp]) -> LossAndSlope:
+def label_probs(p: Array, gradient: bool, y: NDArray[np.intp]) -> tuple[Array, Any, Any]:
     """−log p_y."""
     own = np.arange(len(p)), y
     slope = None
@@ -322,17 +322,15 @@ def label_probs(p: Array, gradient: bool, y: NDArray[np.intp]) -> LossAndSlope:
     return 0.0 - np.log(p[own]), slope, 1.0
 
 
-@careful
-def target_probs(p: Array, gradient: bool, share: Array) -> LossAndSlope:
+def target_probs(p: Array, gradient: bool, share: Array) -> tuple[Array, Any, Any]:
     """Σ_k s_k (−log p_k), for the shares s_k of the target."""
     loss = row_sums(weighted(share, 0.0 - np.log(p)))
     return loss, 0.0 - weighted(share, 1.0 / p) if gradient else None, 1.0
 
 
-@careful
-def _binary_logits(
+def careful_binary_logits(
     z: Array, gradient: bool, positive: Array, negative: Array, *, gamma: float
-) -> LossAndSlope:
+) -> tuple[Array, Any, Any]:
     """Σ of the two shares of the target times σ(∓z)^γ log(1 + e^∓z)."""
     z = z[:, 0]
     size = np.abs(z)
@@ -376,10 +374,10 @@ def sigmoid_power(x: Array, small: Array, gamma: float, power: float, lift: Arra
     return result
 
 
-def binary_logits(span: Span, positive: Any, negative: Any, *, gamma: float) -> NDArray[Any]:
+def fast_binary_logits(
+    span: Span, positive: Any, negative: Any, *, gamma: float
+) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
     """Σ of the two shares of the target times σ(∓z)^γ log(1 + e^∓z), with one exp a logit."""
-    if not span.large:
-        return _binary_logits(span, positive, negative, gamma=gamma)
     z = span.x[:, 0].astype(span.scratch.dtype, copy=False)
     odds = np.exp(z)
     if_0, if_1 = np.log1p(odds), np.log1p(1.0 / odds)  # the losses, −log(1 − p) and −log p
@@ -391,7 +389,6 @@ def binary_logits(span: Span, positive: Any, negative: Any, *, gamma: float) -> 
         share_0 = share_0 * p**gamma * (1.0 - rest * if_1)
         share_1 = share_1 * miss**gamma * (1.0 - rest * if_0)
     terms = share_0 * if_0, share_1 * if_1
-    losses: NDArray[Any] = span.weight * (terms[0] + terms[1])
     if span.slopes is not None:
         slope = (share_0 * odds - share_1) / (1.0 + odds)
         if gamma:
@@ -402,10 +399,9 @@ def binary_logits(span: Span, positive: Any, negative: Any, *, gamma: float) -> 
             scale = scale.astype(z.dtype)
         np.multiply(slope, scale, out=span.slopes[:, 0])
     limit = MODERATE_BINARY[z.itemsize] / (1.0 + gamma) - np.log(2.0)
-    if not (z.min() >= -limit and z.max() <= limit):
-        bad = ~(np.abs(z) <= limit)
-        _again(partial(_binary_logits, gamma=gamma), span, bad, losses, positive, negative)
-    return losses
+    if z.min() >= -limit and z.max() <= limit:
+        return terms[0] + terms[1], None  # a mask would take a tenth of the time
+    return terms[0] + terms[1], np.abs(z) <= limit
 
 
 def _head(x: Any) -> Any:
@@ -414,8 +410,9 @@ def _head(x: Any) -> Any:
     return big - (big - x)
 
 
-@careful
-def binary_probs(p: Array, gradient: bool, positive: Array, negative: Array) -> LossAndSlope:
+def binary_probs(
+    p: Array, gradient: bool, positive: Array, negative: Array
+) -> tuple[Array, Any, Any]:
     """Σ of the two shares of the target times −log p and −log(1 − p)."""
     p = p[:, 0]
     loss = weighted(positive, 0.0 - np.log(p)) + weighted(negative, 0.0 - np.log1p(-p))
@@ -427,6 +424,20 @@ def binary_probs(p: Array, gradient: bool, positive: Array, negative: Array) -> 
     soft = difference / (p * (1.0 - p))
     slope = np.where((positive == 0.0) | (negative == 0.0), hard, soft)
     return loss, slope[:, None], 1.0
+
+
+LABEL_LOGITS = Kernel(careful_label_logits, fast_label_logits, fast_from=0)
+LABEL_PROBS = Kernel(label_probs)
+TARGET_LOGITS = Kernel(target_logits)
+TARGET_PROBS = Kernel(target_probs)
+BINARY_PROBS = Kernel(binary_probs)
+
+
+def binary_logits(gamma: float) -> Kernel:
+    """Return the kernel of a binary loss that is focused by γ."""
+    return Kernel(
+        partial(careful_binary_logits, gamma=gamma), partial(fast_binary_logits, gamma=gamma)
+    )
 
 
 def entropy_terms(p: Array) -> Array:

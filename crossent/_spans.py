@@ -6,7 +6,7 @@ classes and any strides are taken: what is not contiguous is copied a span at a 
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from contextvars import copy_context
 from itertools import pairwise
@@ -26,9 +26,12 @@ WORK = np.float64
 
 # In elements of the predictions
 SPAN = 1 << 15  # 256 KiB in float64, which fits a second-level cache with what is made of it
+LONG = 1 << 21  # of what is computed tile by tile: makes light of what is done once per span
 SCRATCH = 1 << 20  # bytes
 LARGE = 1 << 16  # above this, fast kernels, and float32 in float32
 SHARED = 1 << 20  # above this, threads share the work
+
+ROWS = 1 << 15  # that are at most in a span
 
 # When this is freed, the C library of Linux learns to keep blocks of up to its size for later. Else
 # it returns the temporaries of every call to the system, and they cost page faults anew.
@@ -49,7 +52,14 @@ class Span(NamedTuple):
     scale: Any  # of each gradient: a number or (R,)
     slopes: NDArray[Any] | None  # where the gradients go: (R, C); None if they are not wanted
     scratch: NDArray[Any]  # at least one row, in the dtype to compute in
-    large: bool
+    size: int  # predictions in the whole array: what is fast enough depends on it
+
+    def tiles(self) -> Iterator[tuple[slice, NDArray[Any]]]:
+        """Cut the span into tiles that fit the scratch: which rows, and their predictions."""
+        step = max(1, self.scratch.size // self.x.shape[1])
+        for start in range(0, len(self.x), step):
+            rows = slice(start, start + step)
+            yield rows, self.x[rows]
 
     def scale_of(self, rows: slice) -> Any:
         """Return the scales of some of the rows."""
@@ -60,10 +70,6 @@ class Span(NamedTuple):
         weight, scale = (np.broadcast_to(w, len(self.x))[which] for w in (self.weight, self.scale))
         slopes = None if self.slopes is None else np.empty_like(self.x[which])
         return self._replace(x=self.x[which], weight=weight, scale=scale, slopes=slopes)
-
-
-# Returns the weighted losses of the rows of a span, and fills its slopes.
-Kernel = Callable[[Span, Index], NDArray[Any]]
 
 
 def spans(batch: tuple[int, ...], limit: int) -> list[tuple[Index, slice]]:
@@ -108,12 +114,13 @@ def share(work: Callable[[list[Job]], list[Result]], jobs: list[Job], size: int)
 
 
 def map_loss(
-    kernel: Kernel,
+    kernel: Any,
     rows: NDArray[Any],
+    targets: Callable[[Index, Any], tuple[NDArray[Any], ...]],
     weight: Any,
     divisor: float,
-    span: int,
     *,
+    fast: bool,
     gradient: bool,
     each: bool,
 ) -> tuple[Any, NDArray[Any] | None]:
@@ -134,7 +141,8 @@ def map_loss(
             w = weight if isinstance(weight, float) else weight[index].reshape(-1).astype(WORK)
             scale = w / divisor if divisor else 0.0 * w
             where = None if slopes is None else slopes[place]
-            loss = kernel(Span(block(rows, index), w, scale, where, scratch, large), index)
+            span = Span(block(rows, index), w, scale, where, scratch, rows.size)
+            loss = kernel(span, *targets(index, dtype))
             if losses is None:
                 sums.append(float(loss.sum(dtype=WORK)) if large else total(loss))
             else:
@@ -142,7 +150,8 @@ def map_loss(
         return sums
 
     # What is not contiguous is copied, so it is taken in short spans.
-    limit = max(1, min((span if rows.flags.c_contiguous else SPAN) // classes, SPAN))
+    elements = LONG if fast and rows.flags.c_contiguous else SPAN
+    limit = max(1, min(elements // classes, ROWS))
     sums = share(work, spans(tuple(batch), limit), rows.size)
     value = np.array(total(np.array(sums))) if losses is None else losses.reshape(batch)
     return value, None if slopes is None else slopes.reshape(rows.shape)

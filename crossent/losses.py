@@ -26,11 +26,11 @@ class Form(NamedTuple):
     predictions: _validate.Floats  # (..., K), classes last; K is 1 in a binary loss
     axis: int | None  # where the classes were; None in a binary loss
     domain: tuple[float, float]  # of a prediction
-    kernel: _spans.Kernel
+    kernel: _kernels.Kernel
+    targets: Callable[[_spans.Index, Any], tuple[Any, ...]]  # of a span, for the kernel
     weight: _validate.Floats | float  # of each element in the sum
     divisor: float  # of the sum
     reduction: str
-    span: int  # predictions that the kernel takes at a time
 
     def evaluate(self, *, gradient: bool, dtype: Any = None) -> tuple[Any, Any]:
         """Return the loss, by default in the dtype of the predictions, and any gradient wanted."""
@@ -38,9 +38,10 @@ class Form(NamedTuple):
         value, slopes = _spans.map_loss(
             self.kernel,
             self.predictions,
+            self.targets,
             self.weight,
             self.divisor,
-            self.span,
+            fast=self.kernel.is_fast(self.predictions.size),
             gradient=gradient,
             each=self.reduction == "none",
         )
@@ -132,7 +133,7 @@ def binary_cross_entropy(
     """
     array, t = _validate.binary("probs", probs, targets)
     _validate.probabilities("probs", array, RAW)
-    kernel = _kernels.binary_probs
+    kernel = _kernels.BINARY_PROBS
     return _binary(kernel, array, t, (1.0, 1.0), sample_weight, label_smoothing, reduction)
 
 
@@ -204,7 +205,7 @@ def binary_cross_entropy_with_logits(
     """
     array, t = _validate.binary("logits", logits, targets)
     weights = _validate.weight("pos_weight", pos_weight, array.shape), 1.0
-    kernel = partial(_kernels.binary_logits, gamma=0.0)
+    kernel = _kernels.binary_logits(0.0)
     return _binary(kernel, array, t, weights, sample_weight, label_smoothing, reduction)
 
 
@@ -271,7 +272,7 @@ def binary_focal_loss_with_logits(
     """
     array, t = _validate.binary("logits", logits, targets)
     gamma = _validate.number("gamma", gamma, 0.0, np.inf, "finite and not negative")
-    kernel = partial(_kernels.binary_logits, gamma=gamma)
+    kernel = _kernels.binary_logits(gamma)
     weights = (1.0, 1.0)
     if alpha is not None:
         alpha = _validate.fraction("alpha", alpha)
@@ -565,15 +566,12 @@ class _Source(NamedTuple):
 
     name: str
     domain: tuple[float, float]
-    of_label: Callable[..., _validate.Floats]
-    of_target: Callable[..., _validate.Floats]
-    span: int  # for the kernel of labels
+    of_label: _kernels.Kernel
+    of_target: _kernels.Kernel
 
 
-PROBS = _Source("probs", (0.0, np.inf), _kernels.label_probs, _kernels.target_probs, _spans.SPAN)
-LOGITS = _Source(
-    "logits", (-np.inf, np.inf), _kernels.label_logits, _kernels.target_logits, _kernels.LABEL_SPAN
-)
+PROBS = _Source("probs", (0.0, np.inf), _kernels.LABEL_PROBS, _kernels.TARGET_PROBS)
+LOGITS = _Source("logits", (-np.inf, np.inf), _kernels.LABEL_LOGITS, _kernels.TARGET_LOGITS)
 
 
 def _categorical(
@@ -604,10 +602,10 @@ def _categorical(
     mass = partial(_mass, sample, weights, t, sparse=sparse)
     divisor = divide_by(options.reduction, count, batch, mass, classes)
 
-    def label_kernel(span: _spans.Span, index: _spans.Index) -> _validate.Floats:
-        return source.of_label(span, t[index].reshape(-1))
+    def labels(index: _spans.Index, _: Any) -> tuple[Any, ...]:
+        return (t[index].reshape(-1),)
 
-    def target_kernel(span: _spans.Span, index: _spans.Index) -> _validate.Floats:
+    def shares(index: _spans.Index, _: Any) -> tuple[Any, ...]:
         share = (
             _kernels.one_hot(t[index].reshape(-1), classes)
             if sparse
@@ -616,18 +614,18 @@ def _categorical(
         share = (1.0 - smoothing) * share + smoothing / classes
         if weights is not None:
             share *= _spans.block(weights, index)
-        return source.of_target(span, share)
+        return (share,)
 
     hard = sparse and smoothing == 0.0
     return Form(
         rows,
         axis,
         source.domain,
-        label_kernel if hard else target_kernel,
+        source.of_label if hard else source.of_target,
+        labels if hard else shares,
         mass(()) if hard else sample,
         divisor,
         options.reduction,
-        source.span if hard else _spans.SPAN,
     )
 
 
@@ -651,7 +649,7 @@ def _mass(
 
 
 def _binary(
-    kernel: Callable[..., _validate.Floats],
+    kernel: _kernels.Kernel,
     array: _validate.Floats,
     targets: _validate.Floats,
     weights: tuple[_validate.Floats | float, _validate.Floats | float],
@@ -687,13 +685,13 @@ def _binary(
         each = sample if isinstance(sample, float) else sample[index].reshape(-1)
         return each * (positive + negative)
 
-    def span_kernel(span: _spans.Span, index: _spans.Index) -> _validate.Floats:
-        return kernel(span, *shares(index, smoothing, span.scratch.dtype))
+    def smoothed(index: _spans.Index, dtype: Any) -> tuple[Any, ...]:
+        return tuple(shares(index, smoothing, dtype))
 
-    domain = (0.0, 1.0) if kernel is _kernels.binary_probs else (-np.inf, np.inf)
+    domain = (0.0, 1.0) if kernel is _kernels.BINARY_PROBS else (-np.inf, np.inf)
     divisor = divide_by(reduction, array.size, array.shape, mass)
     rows = array[..., None]
-    return Form(rows, None, domain, span_kernel, sample, divisor, reduction, _spans.SPAN)
+    return Form(rows, None, domain, kernel, smoothed, sample, divisor, reduction)
 
 
 def _weigh(

@@ -9,6 +9,7 @@ from mpmath import mp, mpf
 
 import crossent
 from crossent import _kernels, _spans
+from tests import calls
 
 ULP = 2.0**-52  # the largest relative size of a unit in the last place of a float64
 INF, NAN = np.inf, np.nan
@@ -85,9 +86,14 @@ def test_row_with_its_label_behind() -> None:
     assert parts.unit == parts.miss == 1.0
 
 
-def test_moderate_rows_take_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_kernels, "_shifted", lambda *_: pytest.fail("took the long way"))
-    close(crossent.softmax([300.0, -300.0, 299.7]), softmax([300.0, -300.0, 299.7]))
+def test_moderate_rows_take_the_short_way() -> None:
+    rows = np.array([[300.0, -300.0, 299.7], [299.0, 300.0, 1.0]])
+    long_way, p = calls.count([_kernels._shifted], crossent.softmax, rows)  # noqa: SLF001
+    assert long_way == 0
+    close(p[0], softmax(rows[0]))
+    rows[1, 1] = 300.1
+    long_way, _ = calls.count([_kernels._shifted], crossent.softmax, rows)  # noqa: SLF001
+    assert long_way == 1
 
 
 LIMITS: list[tuple[list[float], list[float], list[float], float]] = [

@@ -10,6 +10,7 @@ from mpmath import mp, mpf
 
 import crossent
 from crossent import check_grad, grad, losses, value_and_grad
+from crossent._kernels import Kernel
 
 ULP = 2.0**-52  # the largest relative size of a unit in the last place of a float64
 INF, NAN = np.inf, np.nan
@@ -314,15 +315,14 @@ def test_check_grad_finds_the_wrong_entry(monkeypatch: pytest.MonkeyPatch) -> No
 
     def wrong_build(*args: Any, **options: Any) -> Any:
         form = build(*args, **options)
-        kernel = form.kernel
 
-        def wrong_kernel(span: Any, index: Any) -> Any:
-            losses = kernel(span, index)
-            if span.slopes is not None:
-                span.slopes[2, 1] += 0.5
-            return losses
+        def wrong(z: Any, gradient: bool, *targets: Any) -> Any:
+            loss, slope, unit = form.kernel.careful(z, gradient, *targets)
+            if gradient:
+                slope[2, 1] += 0.5
+            return loss, slope, unit
 
-        return form._replace(kernel=wrong_kernel)
+        return form._replace(kernel=Kernel(wrong))
 
     monkeypatch.setitem(losses.FORMS, sparse_logits, wrong_build)
     check = check_grad(sparse_logits, LOGITS, LABELS, reduction="sum")
