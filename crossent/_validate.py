@@ -11,10 +11,11 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from crossent._spans import SPAN, spans
+from crossent._spans import SPAN, moved, spans
 
 Floats = NDArray[Any]  # float16, float32 or float64
 
+FLOATS = set(map(np.dtype, (np.float16, np.float32, np.float64)))
 REDUCTIONS = ("none", "sum", "mean", "weighted_mean")
 
 
@@ -29,7 +30,7 @@ def real(name: str, value: ArrayLike) -> NDArray[Any]:
     array = _array(name, value)
     if array.dtype.kind in "iub":
         return array
-    if array.dtype not in (np.float16, np.float32, np.float64):
+    if array.dtype not in FLOATS:
         raise TypeError(
             f"{name} has dtype {array.dtype}: give real numbers, as float16, float32 or float64"
         )
@@ -209,7 +210,7 @@ def labels(
     if ignore_index is not None:
         counted = found != _integer("ignore_index", ignore_index)
         wrong &= counted
-    if wrong.any():
+    if np.count_nonzero(wrong):
         index = _first(wrong)
         raise IndexError(
             f"{_element('labels', index)} is {found[index]}: the labels of {classes} classes are "
@@ -284,7 +285,7 @@ def class_weight(value: ArrayLike | None, array: Floats, axis: int) -> Floats | 
     if found.shape == (classes,):
         found = np.expand_dims(found, tuple(range(1, array.ndim - axis)))
     fits = f"shape ({classes},), one for each class, or one"
-    return np.moveaxis(_weight("class_weight", found, array.shape, fits), axis, -1)
+    return moved(_weight("class_weight", found, array.shape, fits), axis, -1)
 
 
 def weight(name: str, value: ArrayLike | None, shape: tuple[int, ...]) -> Floats | float:

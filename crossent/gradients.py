@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from crossent._forms import FORMS, Form
 from crossent.linear import linear_cross_entropy
-from crossent.losses import FORMS, Form
 
 
 def value_and_grad(loss: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
@@ -42,7 +42,7 @@ def value_and_grad(loss: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
 
     def evaluate(*arrays: ArrayLike, **options: Any) -> tuple[Any, Any]:
         with np.errstate(all="ignore"):
-            value, slopes = build(*arrays, **options).evaluate(gradient=True)
+            value, slopes = build(*arrays, **options).evaluate(with_gradient=True)
             return value, slopes
 
     return evaluate
@@ -86,7 +86,7 @@ def grad(loss: Callable[..., Any]) -> Callable[..., Any]:
 
     def gradient(*arrays: ArrayLike, **options: Any) -> Any:
         with np.errstate(all="ignore"):
-            return build(*arrays, **options).evaluate(gradient=True)[1]
+            return build(*arrays, **options).evaluate(with_gradient=True)[1]
 
     return gradient
 
@@ -160,7 +160,7 @@ def check_grad(
         if form.predictions.size == 0:
             raise ValueError("there are no predictions, so there is nothing to compare")
         form = form._replace(predictions=form.predictions.astype(np.float64))
-        value, analytic = form.evaluate(gradient=True)
+        value, analytic = form.evaluate(with_gradient=True)
         if not np.isfinite(value).all():
             raise ValueError(f"the loss is {value}, so it has no derivative to compare with")
         numerical = form.restore(_derivative(form))
@@ -173,7 +173,7 @@ def check_grad(
 def _derivative(form: Form) -> NDArray[np.float64]:
     """Return the numerical derivative of the sum of the losses."""
     x = form.predictions
-    room = np.minimum(x - form.domain[0], form.domain[1] - x)
+    room = np.minimum(x - form.kernel.domain[0], form.kernel.domain[1] - x)
     steps = np.where(room > 0.0, np.minimum(room, 1.0), 1.0) / 256.0
     result = np.empty_like(x)
     for index in np.ndindex(x.shape):
@@ -183,7 +183,8 @@ def _derivative(form: Form) -> NDArray[np.float64]:
             ends[0][index] -= step
             ends[1][index] += step
             low, high = (
-                np.sum(form._replace(predictions=end).evaluate(gradient=False)[0]) for end in ends
+                np.sum(form._replace(predictions=end).evaluate(with_gradient=False)[0])
+                for end in ends
             )
             slopes.append((high - low) / (ends[1][index] - ends[0][index]))
         result[index] = (4.0 * slopes[1] - slopes[0]) / 3.0

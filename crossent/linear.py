@@ -6,8 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from crossent import _kernels, _spans, _validate, losses
-from crossent._spans import WORK, Array
+from crossent import _kernels, _validate
+from crossent._forms import Form, Labels, differentiable, divide_by
+from crossent._kernels import fast
+from crossent._spans import WIDE, Array
+from crossent._sums import block_sums, total
 
 ROWS = 1 << 10  # of `hidden` at a time: enough to make a matrix product efficient
 LOGITS = 1 << 19  # at a time
@@ -21,7 +24,7 @@ class LinearGradient(NamedTuple):
     bias: NDArray[Any] | None
 
 
-@losses.differentiable
+@differentiable
 def linear_cross_entropy(
     hidden: ArrayLike,
     weight: ArrayLike,
@@ -98,7 +101,7 @@ def linear_cross_entropy(
     count = int(kept.sum())
     y = y.reshape(-1)
     mass = kept * class_weights[y]
-    divisor = losses.divide_by(reduction, count, mass.shape, lambda index: mass[index])
+    divisor = divide_by(reduction, count, lambda index: mass[index], mass.shape)
     if smoothing == 0.0:
         kept = mass > 0.0
     return LinearForm(h, w, b, y, kept, class_weights, smoothing, divisor, reduction)
@@ -117,9 +120,8 @@ class LinearForm(NamedTuple):
     divisor: float
     reduction: str
 
-    def evaluate(self, *, gradient: bool) -> tuple[Any, LinearGradient | None]:
+    def evaluate(self, *, with_gradient: bool) -> tuple[Any, LinearGradient | None]:
         """Return the loss and, if wanted, its gradient."""
-        losses.warn_of_nothing(self.divisor)
         dtype = np.result_type(self.hidden, self.weight)
         work = np.result_type(dtype, np.float32)
         layer = Layer(
@@ -131,7 +133,7 @@ class LinearForm(NamedTuple):
             self.smoothing,
             1.0 / self.divisor if self.divisor else 0.0,
         )
-        slopes = layer.zeros() if gradient else None
+        slopes = layer.zeros() if with_gradient else None
         each = np.zeros(len(self.labels))
         rows = np.flatnonzero(self.kept)
         for start in range(0, len(rows), ROWS):
@@ -139,7 +141,7 @@ class LinearForm(NamedTuple):
             each[which] = layer.work(which, slopes)
         value = np.reshape(each, self.hidden.shape[:-1])
         if self.reduction != "none":
-            value = np.asarray(_spans.total(each) / self.divisor if self.divisor else np.nan)
+            value = np.asarray(total(each) / self.divisor if self.divisor else np.nan)
         if slopes is not None:
             slopes = LinearGradient(
                 slopes.hidden.reshape(self.hidden.shape).astype(dtype, copy=False),
@@ -171,12 +173,12 @@ class Layer(NamedTuple):
         scratch = np.empty(max(LOGITS, len(h)), h.dtype)
         one, others, linear = np.empty(len(h)), np.zeros(len(h)), np.zeros(len(h))
         for block, z, own in self.blocks(h, y, scratch):
-            one[own[0]] = np.exp(z[own], dtype=WORK)
+            one[own[0]] = np.exp(z[own], dtype=WIDE)
             if self.smoothing:
-                linear += np.einsum("ij,j->i", z, self.class_weight[block], dtype=WORK)
-            e = _kernels.exponentials(z, z.reshape(-1))
+                linear += np.einsum("ij,j->i", z, self.class_weight[block], dtype=WIDE)
+            e = fast.exponentials(z, z.reshape(-1))
             e[own] = 0.0
-            others += _kernels.block_sums(e, large=True)
+            others += block_sums(e)
 
         # A class has the share w_k ε / V of the target, the label w_y (1 − ε) besides.
         hard = (1.0 - self.smoothing) * self.class_weight[y]
@@ -187,16 +189,16 @@ class Layer(NamedTuple):
             result += soft.sum() * np.log(whole) - self.smoothing / len(self.weight) * linear
         share = hard + soft.sum()
         factor = self.scale * share / whole
-        good = _kernels.moderate(others, one, h.dtype)
+        good = fast.sums_are_safe(others, one, h.dtype)
         good &= np.isfinite(linear)  # a class at −∞ with a weight of 0 makes it nan
-        good &= _kernels.liftless(factor, self.scale * share, h.dtype)
+        good &= fast.factor_is_safe(factor, self.scale * share, h.dtype)
         if slopes is not None:
             at_label = self.scale * ((soft.sum() * one - hard * others) / whole - soft[y])
             if not good.all():
                 h[~good] = 0.0
             slopes.hidden[which] = 0.0
             for block, z, own in self.blocks(h, y, scratch):
-                e = _kernels.exponentials(z, z.reshape(-1))
+                e = fast.exponentials(z, z.reshape(-1))
                 e *= factor.astype(e.dtype)[:, None]
                 if self.smoothing:
                     e -= (self.scale * soft[block]).astype(e.dtype)
@@ -233,14 +235,11 @@ class Layer(NamedTuple):
         z = h @ self.weight.T
         if self.bias is not None:
             z += self.bias
-        form = losses.FORMS[losses.sparse_categorical_cross_entropy_with_logits](
-            z,
-            self.labels[rows],
-            class_weight=self.class_weight,
-            label_smoothing=self.smoothing,
-            reduction="none",
-        )
-        result, slope = form.evaluate(gradient=slopes is not None)
+        weight = np.broadcast_to(self.class_weight, z.shape)
+        target = Labels(self.labels[rows], None, weight, self.smoothing, len(self.weight))
+        kernel = _kernels.DENSE_LOGITS if self.smoothing else _kernels.LABEL_LOGITS
+        form = Form(z, -1, kernel, target, 1.0, "none")
+        result, slope = form.evaluate(with_gradient=slopes is not None)
         if slopes is not None:
             slope *= self.scale
             slopes.hidden[rows] = slope @ self.weight

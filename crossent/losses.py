@@ -4,77 +4,17 @@ A loss checks its arguments and brings them into one canonical form, `Form`; wha
 value of that form. `crossent.gradients` asks the same form for its gradient.
 """
 
-import math
-import warnings
 from collections.abc import Callable
-from functools import partial, wraps
-from typing import Any, NamedTuple, ParamSpec
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from crossent import _kernels, _spans, _validate
-
-P = ParamSpec("P")
+from crossent import _kernels, _validate
+from crossent._forms import Dense, Form, Labels, Pair, Weight, differentiable
+from crossent._spans import moved
 
 RAW = "; raw scores go to the same loss _with_logits"
-
-
-class Form(NamedTuple):
-    """A loss with valid arguments: one row of predictions for each element of the loss."""
-
-    predictions: _validate.Floats  # (..., K), classes last; K is 1 in a binary loss
-    axis: int | None  # where the classes were; None in a binary loss
-    domain: tuple[float, float]  # of a prediction
-    kernel: _kernels.Kernel
-    targets: Callable[[_spans.Index, Any], tuple[Any, ...]]  # of a span, for the kernel
-    weight: _validate.Floats | float  # of each element in the sum
-    divisor: float  # of the sum
-    reduction: str
-
-    def evaluate(self, *, gradient: bool, dtype: Any = None) -> tuple[Any, Any]:
-        """Return the loss, by default in the dtype of the predictions, and any gradient wanted."""
-        warn_of_nothing(self.divisor)
-        value, slopes = _spans.map_loss(
-            self.kernel,
-            self.predictions,
-            self.targets,
-            self.weight,
-            self.divisor,
-            fast=self.kernel.is_fast(self.predictions.size),
-            gradient=gradient,
-            each=self.reduction == "none",
-        )
-        if self.reduction != "none":
-            value = np.asarray(value / self.divisor if self.divisor else np.nan)
-            value = value.astype(dtype or self.predictions.dtype)
-        return value[()], None if slopes is None else self.restore(slopes)
-
-    def restore(self, x: _validate.Floats) -> Any:
-        """Return an array like the predictions, with the class axis where it was."""
-        return x[..., 0][()] if self.axis is None else np.moveaxis(x, -1, self.axis)
-
-
-def warn_of_nothing(divisor: float) -> None:
-    """Warn the caller of a loss whose mean is over nothing."""
-    if divisor == 0.0:
-        message = "mean over nothing is nan: every element is ignored, of weight 0, or missing"
-        warnings.warn(message, RuntimeWarning, stacklevel=4)
-
-
-FORMS: dict[Callable[..., Any], Callable[..., Any]] = {}
-
-
-def differentiable(build: Callable[P, Any]) -> Callable[P, Any]:
-    """Turn a function that builds a form into the loss, and remember it for the gradient."""
-
-    @wraps(build)
-    def loss(*args: P.args, **kwargs: P.kwargs) -> Any:
-        with np.errstate(all="ignore"):
-            return build(*args, **kwargs).evaluate(gradient=False)[0]
-
-    FORMS[loss] = build
-    return loss
 
 
 @differentiable
@@ -85,7 +25,7 @@ def binary_cross_entropy(
     sample_weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
     reduction: str = "mean",
-) -> Any:
+) -> Form:
     r"""Binary cross-entropy of probabilities.
 
     .. math:: \ell = -t \log p - (1 - t) \log(1 - p)
@@ -146,7 +86,7 @@ def binary_cross_entropy_with_logits(
     sample_weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
     reduction: str = "mean",
-) -> Any:
+) -> Form:
     r"""Binary cross-entropy of logits.
 
     .. math:: \ell = w \, t \log(1 + e^{-z}) + (1 - t) \log(1 + e^z)
@@ -205,7 +145,7 @@ def binary_cross_entropy_with_logits(
     """
     array, t = _validate.binary("logits", logits, targets)
     weights = _validate.weight("pos_weight", pos_weight, array.shape), 1.0
-    kernel = _kernels.binary_logits(0.0)
+    kernel = _kernels.binary_logits()
     return _binary(kernel, array, t, weights, sample_weight, label_smoothing, reduction)
 
 
@@ -218,7 +158,7 @@ def binary_focal_loss_with_logits(
     alpha: float | None = None,
     sample_weight: ArrayLike | None = None,
     reduction: str = "mean",
-) -> Any:
+) -> Form:
     r"""Focal loss of logits: binary cross-entropy in which easy elements count less.
 
     .. math::
@@ -290,7 +230,7 @@ def categorical_cross_entropy(
     sample_weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
     reduction: str = "mean",
-) -> Any:
+) -> Form:
     r"""Cross-entropy of probabilities under target distributions.
 
     .. math:: \ell = -\sum_k w_k \, t_k \log p_k
@@ -350,7 +290,7 @@ def categorical_cross_entropy_with_logits(
     sample_weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
     reduction: str = "mean",
-) -> Any:
+) -> Form:
     r"""Cross-entropy of logits under target distributions.
 
     .. math:: \ell = -\sum_k w_k \, t_k \log \operatorname{softmax}(z)_k
@@ -414,7 +354,7 @@ def sparse_categorical_cross_entropy(
     label_smoothing: float = 0.0,
     ignore_index: int | None = None,
     reduction: str = "mean",
-) -> Any:
+) -> Form:
     r"""Cross-entropy of probabilities under class indices.
 
     .. math:: \ell = -w_y \log p_y
@@ -473,7 +413,7 @@ def sparse_categorical_cross_entropy_with_logits(
     label_smoothing: float = 0.0,
     ignore_index: int | None = None,
     reduction: str = "mean",
-) -> Any:
+) -> Form:
     r"""Cross-entropy of logits under class indices.
 
     .. math::
@@ -551,7 +491,7 @@ def sparse_categorical_cross_entropy_with_logits(
 
 
 class _Options(NamedTuple):
-    """The options of the losses over classes."""
+    """The options of the losses over classes, as they were given."""
 
     axis: int
     class_weight: ArrayLike | None
@@ -562,156 +502,60 @@ class _Options(NamedTuple):
 
 
 class _Source(NamedTuple):
-    """What the predictions over classes are, and the kernels for them."""
+    """What predictions over classes are called, how they are checked, and the kernels for them."""
 
     name: str
-    domain: tuple[float, float]
-    of_label: _kernels.Kernel
-    of_target: _kernels.Kernel
+    check: Callable[[_validate.Floats, int], None]
+    label: _kernels.Kernel
+    dense: _kernels.Kernel
 
 
-PROBS = _Source("probs", (0.0, np.inf), _kernels.LABEL_PROBS, _kernels.TARGET_PROBS)
-LOGITS = _Source("logits", (-np.inf, np.inf), _kernels.LABEL_LOGITS, _kernels.TARGET_LOGITS)
+PROBS = _Source(
+    "probs",
+    lambda array, axis: _validate.distribution("probs", array, axis, RAW),
+    _kernels.LABEL_PROBS,
+    _kernels.DENSE_PROBS,
+)
+LOGITS = _Source("logits", lambda *_: None, _kernels.LABEL_LOGITS, _kernels.DENSE_LOGITS)
 
 
 def _categorical(
     source: _Source, predictions: ArrayLike, targets: ArrayLike, options: _Options, *, sparse: bool
 ) -> Form:
-    """Bring a loss over classes into canonical form.
-
-    The loss of an element is Σ_k w_k s_k (−log p_k), with class weights w and smoothed target s.
-    """
+    """Bring a loss over classes into canonical form."""
     array, axis = _validate.scores(source.name, predictions, options.axis)
-    rows = array if axis == array.ndim - 1 else np.moveaxis(array, axis, -1)
-    batch, classes = rows.shape[:-1], rows.shape[-1]
+    rows = moved(array, axis, -1)
     counted = None
     if sparse:
         t, counted = _validate.labels(targets, source.name, array, axis, options.ignore_index)
     else:
-        t = np.moveaxis(_validate.dense_targets(targets, source.name, array, axis), axis, -1)
-    weights = _validate.class_weight(options.class_weight, array, axis)
-    sample = _validate.weight("sample_weight", options.sample_weight, batch)
+        t = moved(_validate.dense_targets(targets, source.name, array, axis), axis, -1)
+    class_weight = _validate.class_weight(options.class_weight, array, axis)
+    sample_weight = _validate.weight("sample_weight", options.sample_weight, rows.shape[:-1])
     smoothing = _validate.fraction("label_smoothing", options.label_smoothing)
     _validate.reduction(options.reduction)
-    if source is PROBS:
-        _validate.distribution(source.name, array, axis, RAW)
-
-    if counted is not None:
-        sample = sample * counted
-    count = math.prod(batch) if counted is None else int(counted.sum())
-    mass = partial(_mass, sample, weights, t, sparse=sparse)
-    divisor = divide_by(options.reduction, count, batch, mass, classes)
-
-    def labels(index: _spans.Index, _: Any) -> tuple[Any, ...]:
-        return (t[index].reshape(-1),)
-
-    def shares(index: _spans.Index, _: Any) -> tuple[Any, ...]:
-        share = (
-            _kernels.one_hot(t[index].reshape(-1), classes)
-            if sparse
-            else _spans.block(t, index).astype(_spans.WORK)
-        )
-        share = (1.0 - smoothing) * share + smoothing / classes
-        if weights is not None:
-            share *= _spans.block(weights, index)
-        return (share,)
-
-    hard = sparse and smoothing == 0.0
-    return Form(
-        rows,
-        axis,
-        source.domain,
-        source.of_label if hard else source.of_target,
-        labels if hard else shares,
-        mass(()) if hard else sample,
-        divisor,
-        options.reduction,
+    source.check(array, axis)
+    target = (
+        Labels(t, counted, class_weight, smoothing, rows.shape[-1])
+        if sparse
+        else Dense(t, class_weight, smoothing)
     )
-
-
-def _mass(
-    sample: _validate.Floats | float,
-    weights: _validate.Floats | None,
-    targets: _validate.Floats,
-    index: _spans.Index,
-    *,
-    sparse: bool,
-) -> _validate.Floats | float:
-    """Return the weights of a span: of each element that of its sample and of its classes."""
-    each = sample if isinstance(sample, float) else sample[index]
-    if weights is None:
-        return each
-    w, t = weights[index], targets[index]
-    if sparse:
-        return each * np.take_along_axis(w, t[..., None], -1)[..., 0].astype(_spans.WORK)
-    shares = np.multiply(w, t, dtype=_spans.WORK)
-    return each * _spans.row_sums(shares.reshape(-1, shares.shape[-1])).reshape(shares.shape[:-1])
+    kernel = source.label if sparse and smoothing == 0.0 else source.dense
+    return Form(rows, axis, kernel, target, sample_weight, options.reduction)
 
 
 def _binary(
     kernel: _kernels.Kernel,
     array: _validate.Floats,
     targets: _validate.Floats,
-    weights: tuple[_validate.Floats | float, _validate.Floats | float],
+    weights: tuple[Weight, Weight],
     sample_weight: ArrayLike | None,
     label_smoothing: float,
     reduction: str,
 ) -> Form:
-    """Bring a loss whose every element has a target in [0, 1] into canonical form.
-
-    The loss of an element is its two class weights times its smoothed shares of the classes 1 and
-    0, times the loss of each class.
-    """
+    """Bring a loss whose every element has a target from 0 to 1 into canonical form."""
     smoothing = _validate.fraction("label_smoothing", label_smoothing)
     sample = _validate.weight("sample_weight", sample_weight, array.shape)
     _validate.reduction(reduction)
-
-    # Weights that float32 could not hold, or that are many, have the shares in float64.
-    plain = all(isinstance(w, float) and (w == 0.0 or 1e-12 < w < 1e12) for w in weights)
-
-    def shares(index: _spans.Index, smoothing: float, dtype: Any) -> list[_validate.Floats]:
-        dtype = dtype if plain else _spans.WORK
-        # 1 − t keeps the digits that the targets came with.
-        wide = np.result_type(targets, dtype) if targets.dtype.kind == "f" else dtype
-        t = np.ravel(targets[index]).astype(wide, copy=False)
-        found = [t, 1.0 - t]
-        if smoothing:
-            found = [(1.0 - smoothing) * share + smoothing / 2.0 for share in found]
-        found = [_weigh(*each, index) for each in zip(found, weights, strict=True)]
-        return [share.astype(dtype, copy=False) for share in found]
-
-    def mass(index: _spans.Index) -> _validate.Floats:
-        positive, negative = shares(index, 0.0, _spans.WORK)
-        each = sample if isinstance(sample, float) else sample[index].reshape(-1)
-        return each * (positive + negative)
-
-    def smoothed(index: _spans.Index, dtype: Any) -> tuple[Any, ...]:
-        return tuple(shares(index, smoothing, dtype))
-
-    domain = (0.0, 1.0) if kernel is _kernels.BINARY_PROBS else (-np.inf, np.inf)
-    divisor = divide_by(reduction, array.size, array.shape, mass)
-    rows = array[..., None]
-    return Form(rows, None, domain, kernel, smoothed, sample, divisor, reduction)
-
-
-def _weigh(
-    share: _validate.Floats, weight: _validate.Floats | float, index: _spans.Index
-) -> _validate.Floats:
-    if isinstance(weight, float):
-        return share if weight == 1.0 else weight * share
-    return weight[index].reshape(-1).astype(_spans.WORK) * share
-
-
-def divide_by(
-    reduction: str,
-    count: int,
-    batch: tuple[int, ...],
-    mass: Callable[[_spans.Index], _validate.Floats | float],
-    classes: int = 1,
-) -> float:
-    """Return what the sum is divided by."""
-    if reduction == "mean":
-        return float(count)
-    if reduction == "weighted_mean":
-        return _spans.total_of(mass, batch, classes)
-    return 1.0
+    target = Pair(targets, weights, smoothing)
+    return Form(array[..., None], None, kernel, target, sample, reduction)

@@ -9,7 +9,8 @@ import pytest
 from mpmath import mp, mpf
 
 import crossent
-from crossent import check_grad, grad, losses, value_and_grad
+from crossent import check_grad, grad, value_and_grad
+from crossent._forms import FORMS
 from crossent._kernels import Kernel
 
 ULP = 2.0**-52  # the largest relative size of a unit in the last place of a float64
@@ -311,7 +312,7 @@ def test_nothing_is_not_negative(rows: int) -> None:
 
 
 def test_check_grad_finds_the_wrong_entry(monkeypatch: pytest.MonkeyPatch) -> None:
-    build: Any = losses.FORMS[sparse_logits]
+    build: Any = FORMS[sparse_logits]
 
     def wrong_build(*args: Any, **options: Any) -> Any:
         form = build(*args, **options)
@@ -324,7 +325,7 @@ def test_check_grad_finds_the_wrong_entry(monkeypatch: pytest.MonkeyPatch) -> No
 
         return form._replace(kernel=Kernel(wrong))
 
-    monkeypatch.setitem(losses.FORMS, sparse_logits, wrong_build)
+    monkeypatch.setitem(FORMS, sparse_logits, wrong_build)
     check = check_grad(sparse_logits, LOGITS, LABELS, reduction="sum")
     assert check.error == pytest.approx(0.5, abs=1e-9)
     assert check.index == (2, 1)

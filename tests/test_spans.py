@@ -12,6 +12,7 @@ import pytest
 import crossent
 from crossent import (
     _spans,
+    _sums,
     binary_cross_entropy_with_logits,
     binary_focal_loss_with_logits,
     categorical_cross_entropy_with_logits,
@@ -64,14 +65,14 @@ def test_row_sums_are_correctly_rounded(terms: int) -> None:
             np.full(terms, 5e-324),
         ]
     )
-    np.testing.assert_array_equal(_spans.row_sums(rows), [math.fsum(row) for row in rows])
+    np.testing.assert_array_equal(_sums.row_sums(rows), [math.fsum(row) for row in rows])
 
 
 def test_row_sums_of_what_is_not_finite() -> None:
     with np.errstate(all="ignore"):
-        sums = _spans.row_sums(np.array([[1.0, INF], [NAN, 1.0], [1e308, 1e308]]))
+        sums = _sums.row_sums(np.array([[1.0, INF], [NAN, 1.0], [1e308, 1e308]]))
     np.testing.assert_array_equal(sums, [INF, NAN, INF])
-    assert _spans.row_sums(np.zeros((2, 0))).tolist() == [0.0, 0.0]
+    assert _sums.row_sums(np.zeros((2, 0))).tolist() == [0.0, 0.0]
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
@@ -112,9 +113,9 @@ def test_an_error_in_a_thread_is_raised() -> None:
             raise RuntimeError("three")
         return jobs
 
-    assert _spans.share(work, [1, 2], _spans.SHARED + 1) == [1, 2]
+    assert _spans.in_threads(work, [1, 2], _spans.SHARED + 1) == [1, 2]
     with pytest.raises(RuntimeError, match="three"):
-        _spans.share(work, [1, 2, 3], _spans.SHARED + 1)
+        _spans.in_threads(work, [1, 2, 3], _spans.SHARED + 1)
 
 
 @pytest.mark.usefixtures("_two_threads")
@@ -125,7 +126,7 @@ def test_threads_work_at_the_same_time() -> None:
         both.wait(timeout=10)
         return [job * 10 for job in jobs]
 
-    assert _spans.share(work, [1, 2, 3], _spans.SHARED + 1) == [10, 20, 30]
+    assert _spans.in_threads(work, [1, 2, 3], _spans.SHARED + 1) == [10, 20, 30]
 
 
 def test_the_caller_does_what_is_not_shared() -> None:
@@ -136,7 +137,7 @@ def test_the_caller_does_what_is_not_shared() -> None:
     for threads, size in ((1, _spans.SHARED + 1), (2, _spans.SHARED)):
         crossent.set_num_threads(threads)
         mine = threading.get_ident()
-        assert _spans.share(work, [1, 2, 3], size) == [(1, mine), (2, mine), (3, mine)]
+        assert _spans.in_threads(work, [1, 2, 3], size) == [(1, mine), (2, mine), (3, mine)]
     crossent.set_num_threads(before)
 
 

@@ -1,0 +1,88 @@
+"""The kernels: what computes the losses of a span of rows, and their gradient.
+
+A careful kernel is right to the last digits for any input. A fast one takes the shortest way that
+is accurate for moderate input, and tells which rows it is sure of. A `Kernel` is both.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossent._kernels import careful, fast
+from crossent._kernels._exact import weighted
+from crossent._spans import LARGE, SPAN, WIDE, Array, Span
+
+# (z, with_gradient, *targets) -> of each row the loss, any gradient wanted, and the unit of both
+Careful = Callable[..., tuple[Array, Any, Any]]
+# (span, *targets) -> of each row the loss, and whether it is sure (None: all are); the gradient is
+# filled, scaled
+Fast = Callable[..., tuple[NDArray[Any], NDArray[np.bool_] | None]]
+
+# Where a prediction may be
+REAL = (-np.inf, np.inf)
+PROBABILITY = (0.0, 1.0)
+FREE = (0.0, np.inf)  # a probability whose sum with the others is not held at 1
+
+
+class Kernel(NamedTuple):
+    """How a loss is computed: carefully, or fast and then carefully where that is not sure."""
+
+    careful: Careful
+    fast: Fast | None = None
+    fast_from: int = LARGE  # predictions in the whole array; it is fast above this
+    domain: tuple[float, float] = REAL
+
+    def is_fast(self, size: int) -> bool:
+        """Tell whether an array of so many predictions is computed fast."""
+        return self.fast is not None and size > self.fast_from
+
+    def __call__(self, span: Span, *targets: NDArray[Any]) -> NDArray[Any]:
+        """Return the weighted losses of a span, and fill its gradient."""
+        if self.fast is None or span.size <= self.fast_from:
+            return self.carefully(span, *targets)
+        loss, sure = self.fast(span, *targets)
+        losses: NDArray[Any] = span.weight * loss
+        if sure is not None and np.count_nonzero(sure) < len(sure):
+            self.redo(np.flatnonzero(~sure), span, losses, *targets)
+        return losses
+
+    def carefully(self, span: Span, *targets: NDArray[Any]) -> Array:
+        """Return the weighted losses of a span, and fill its gradient, carefully."""
+        loss, gradient, unit = self.careful(
+            span.x.astype(WIDE), span.gradient is not None, *targets
+        )
+        if span.gradient is not None:
+            scale = span.scale * unit
+            scale = scale if isinstance(scale, float) else scale[:, None]
+            span.gradient[...] = weighted(scale, gradient)
+        losses: Array = weighted(span.weight * unit, loss)
+        return losses
+
+    def redo(
+        self, rows: NDArray[np.intp], span: Span, losses: NDArray[Any], *targets: NDArray[Any]
+    ) -> None:
+        """Do some rows of a span again, carefully."""
+        step = max(1, SPAN // span.x.shape[1])
+        for start in range(0, len(rows), step):
+            which = rows[start : start + step]
+            part = span.take(which)
+            losses[which] = self.carefully(part, *(target[which] for target in targets))
+            if span.gradient is not None:
+                span.gradient[which] = part.gradient
+
+
+LABEL_LOGITS = Kernel(careful.label_logits, fast.label_logits, fast_from=0)
+LABEL_PROBS = Kernel(careful.label_probs, domain=FREE)
+DENSE_LOGITS = Kernel(careful.dense_logits)
+DENSE_PROBS = Kernel(careful.dense_probs, domain=FREE)
+BINARY_PROBS = Kernel(careful.binary_probs, domain=PROBABILITY)
+
+
+def binary_logits(gamma: float = 0.0) -> Kernel:
+    """Return the kernel of binary cross-entropy, focused by γ."""
+    return Kernel(
+        partial(careful.binary_logits, gamma=gamma), partial(fast.binary_logits, gamma=gamma)
+    )
