@@ -153,13 +153,13 @@ class Form(NamedTuple):
     weight: Weight  # of each element
     reduction: str
 
-    def evaluate(self, *, with_gradient: bool, dtype: Any = None) -> tuple[Any, Any]:
+    def evaluate(self, *, want_gradient: bool, dtype: Any = None) -> tuple[Any, Any]:
         """Return the loss, by default in the dtype of the predictions, and any gradient wanted."""
         x, batch = self.predictions, self.predictions.shape[:-1]
         divisor = divide_by(self.reduction, self.target.elements, self.mass, batch, x.shape[-1])
         each = np.empty(x.size // x.shape[-1], x.dtype) if self.reduction == "none" else None
         gradient = (
-            np.empty((x.size // x.shape[-1], x.shape[-1]), x.dtype) if with_gradient else None
+            np.empty((x.size // x.shape[-1], x.shape[-1]), x.dtype) if want_gradient else None
         )
 
         def compute(index: Index, place: slice, scratch: NDArray[Any]) -> float:
@@ -224,7 +224,7 @@ def differentiable(build: Callable[P, Any]) -> Callable[P, Any]:
     @wraps(build)
     def loss(*args: P.args, **kwargs: P.kwargs) -> Any:
         with np.errstate(all="ignore"):
-            return build(*args, **kwargs).evaluate(with_gradient=False)[0]
+            return build(*args, **kwargs).evaluate(want_gradient=False)[0]
 
     FORMS[loss] = build
     return loss

@@ -183,14 +183,18 @@ def scores(name: str, value: ArrayLike, axis: int) -> tuple[Floats, int]:
 
 
 def labels(
-    value: ArrayLike, name: str, array: Floats, axis: int, ignore_index: int | None
+    value: ArrayLike,
+    predictions: str,
+    shape: tuple[int, ...],
+    axis: int,
+    ignore_index: int | None,
 ) -> tuple[NDArray[np.intp], NDArray[np.bool_] | None]:
     """Return class indices, 0 where ignored, and a mask of those that count if any may not."""
     found = _array("labels", value)
-    batch = _without(axis, array.shape)
+    batch = _without(axis, shape)
     if found.shape != batch:
-        others = [one for one in range(array.ndim) if _without(one, array.shape) == found.shape]
-        if found.shape == array.shape:
+        others = [one for one in range(len(shape)) if _without(one, shape) == found.shape]
+        if found.shape == shape:
             remedy = "labels are class indices; one-hot targets go to the loss without 'sparse_'"
         elif found.shape == (*batch, 1):
             remedy = "drop the trailing axis with labels.squeeze(-1)"
@@ -198,13 +202,13 @@ def labels(
             remedy = f"labels needs shape {batch}; the shape it has would fit axis={others[0]}"
         else:
             remedy = f"labels needs shape {batch}"
-        raise _mismatch("labels", found, name, array, remedy)
+        raise _mismatch("labels", found.shape, predictions, shape, remedy)
     if found.dtype.kind not in "iu":
         raise TypeError(
             f"labels has dtype {found.dtype}: class indices are integers; use labels.astype(int) "
             "if these are whole numbers"
         )
-    classes = array.shape[axis]
+    classes = shape[axis]
     wrong = (found < 0) | (found >= classes)
     counted = None
     if ignore_index is not None:
@@ -221,15 +225,17 @@ def labels(
     return found.astype(np.intp, copy=False), counted
 
 
-def dense_targets(value: ArrayLike, name: str, array: Floats, axis: int) -> Floats:
+def dense_targets(
+    value: ArrayLike, predictions: str, shape: tuple[int, ...], axis: int
+) -> NDArray[Any]:
     """Return target distributions of the shape of the predictions."""
     found = real("targets", value)
-    if found.shape != array.shape:
-        sparse = found.shape == _without(axis, array.shape)
+    if found.shape != shape:
+        sparse = found.shape == _without(axis, shape)
         remedy = (
             "class indices go to the loss with 'sparse_'" if sparse else "give both the same shape"
         )
-        raise _mismatch("targets", found, name, array, remedy)
+        raise _mismatch("targets", found.shape, predictions, shape, remedy)
     distribution("targets", found, axis, "; weights go to class_weight or sample_weight")
     return found
 
@@ -242,7 +248,8 @@ def linear(
     if h.ndim == 0 or w.ndim != 2 or h.shape[-1] != w.shape[1]:
         turned = h.ndim and w.ndim == 2 and h.shape[-1] == w.shape[0]
         remedy = "it needs a row for each class and a column for each hidden unit"
-        raise _mismatch("weight", w, "hidden", h, remedy + "; use weight.T" * bool(turned))
+        remedy += "; use weight.T" * bool(turned)
+        raise _mismatch("weight", w.shape, "hidden", h.shape, remedy)
     if len(w) < 2:
         raise ValueError(
             f"weight has shape {w.shape}: it needs two or more rows, one for each class"
@@ -251,7 +258,7 @@ def linear(
         return h, w, None
     b = floating("bias", bias)
     if b.shape != w.shape[:1]:
-        raise _mismatch("bias", b, "weight", w, f"bias needs shape ({len(w)},)")
+        raise _mismatch("bias", b.shape, "weight", w.shape, f"bias needs shape ({len(w)},)")
     return h, w, b
 
 
@@ -271,7 +278,7 @@ def binary(name: str, predictions: ArrayLike, targets: ArrayLike) -> tuple[Float
     found = real("targets", targets)
     if found.shape != array.shape:
         remedy = "give both the same shape, for nothing is broadcast: squeeze or reshape one"
-        raise _mismatch("targets", found, name, array, remedy)
+        raise _mismatch("targets", found.shape, name, array.shape, remedy)
     probabilities("targets", found, "; map labels -1 and 1 with (targets + 1) / 2")
     return array, found
 
@@ -305,8 +312,10 @@ def _weight(name: str, found: Floats, shape: tuple[int, ...], fits: str) -> Floa
         ) from error
 
 
-def _mismatch(first: str, a: Floats, second: str, b: Floats, remedy: str) -> ValueError:
-    return ValueError(f"{first} has shape {a.shape} and {second} has shape {b.shape}: {remedy}")
+def _mismatch(
+    first: str, shape: tuple[int, ...], second: str, other: tuple[int, ...], remedy: str
+) -> ValueError:
+    return ValueError(f"{first} has shape {shape} and {second} has shape {other}: {remedy}")
 
 
 def _without(axis: int, shape: tuple[int, ...]) -> tuple[int, ...]:

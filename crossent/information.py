@@ -245,7 +245,7 @@ def perplexity(
     form = FORMS[sparse_categorical_cross_entropy_with_logits]
     with np.errstate(all="ignore"):
         loss, _ = form(array, labels, axis=axis, ignore_index=ignore_index).evaluate(
-            with_gradient=False, dtype=WIDE
+            want_gradient=False, dtype=WIDE
         )
         return array.dtype.type(np.exp(loss))
 
@@ -262,13 +262,13 @@ def _information(
     positions = {
         name: _validate.class_axis(name, array, axis) - array.ndim for name, array in arrays.items()
     }
-    unit = _validate.log_base(base)
+    log_base = _validate.log_base(base)
     _validate.same_classes(arrays, positions)
     for name, array in arrays.items():
         _validate.distribution(name, array, positions[name] + array.ndim)
     dtype = np.result_type(*arrays.values())
     position = next(iter(positions.values()))
-    work = (np.moveaxis(array.astype(WIDE), position, -1) for array in arrays.values())
-    values = terms(*work)
+    wide = (np.moveaxis(array.astype(WIDE), position, -1) for array in arrays.values())
+    values = terms(*wide)
     sums = row_sums(values.reshape(-1, values.shape[-1])).reshape(values.shape[:-1])
-    return (sums / unit).astype(dtype)[()]
+    return (sums / log_base).astype(dtype)[()]

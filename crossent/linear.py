@@ -35,7 +35,7 @@ def linear_cross_entropy(
     label_smoothing: float = 0.0,
     ignore_index: int | None = None,
     reduction: str = "mean",
-) -> Any:
+) -> "LinearForm":
     r"""Cross-entropy of the logits of a linear layer, which are never all in memory.
 
     .. math:: \ell = -w_y \log \operatorname{softmax}(W h + b)_y
@@ -92,63 +92,62 @@ def linear_cross_entropy(
     np.float64(0.1269280110429725)
     """
     h, w, b = _validate.linear(hidden, weight, bias)
-    logits = np.broadcast_to(h.dtype.type(0.0), (*h.shape[:-1], len(w)))
+    logits = (*h.shape[:-1], len(w))
     y, counted = _validate.labels(labels, "hidden @ weight.T", logits, h.ndim - 1, ignore_index)
     class_weights = _validate.weight_of_classes(class_weight, len(w))
     smoothing = _validate.fraction("label_smoothing", label_smoothing)
     _validate.reduction(reduction)
-    kept = np.ones(y.size, bool) if counted is None else counted.reshape(-1)
-    count = int(kept.sum())
-    y = y.reshape(-1)
-    mass = kept * class_weights[y]
-    divisor = divide_by(reduction, count, lambda index: mass[index], mass.shape)
-    if smoothing == 0.0:
-        kept = mass > 0.0
-    return LinearForm(h, w, b, y, kept, class_weights, smoothing, divisor, reduction)
+    return LinearForm(h, w, b, y, counted, class_weights, smoothing, reduction)
 
 
 class LinearForm(NamedTuple):
-    """The loss with valid arguments: see `losses.Form`."""
+    """The loss with valid arguments: see `_forms.Form`."""
 
-    hidden: NDArray[Any]
-    weight: NDArray[Any]
-    bias: NDArray[Any] | None
-    labels: NDArray[np.intp]  # (N,)
-    kept: NDArray[np.bool_]  # (N,)
+    hidden: NDArray[Any]  # (..., D)
+    weight: NDArray[Any]  # (V, D)
+    bias: NDArray[Any] | None  # (V,)
+    labels: NDArray[np.intp]  # (...)
+    counted: NDArray[np.bool_] | None  # (...), or all
     class_weight: Array  # (V,)
     smoothing: float
-    divisor: float
     reduction: str
 
-    def evaluate(self, *, with_gradient: bool) -> tuple[Any, LinearGradient | None]:
+    def evaluate(self, *, want_gradient: bool) -> tuple[Any, LinearGradient | None]:
         """Return the loss and, if wanted, its gradient."""
+        y = self.labels.reshape(-1)
+        counted = np.ones(y.size, bool) if self.counted is None else self.counted.reshape(-1)
+        mass = counted * self.class_weight[y]
+        divisor = divide_by(
+            self.reduction, int(counted.sum()), lambda index: mass[index], mass.shape
+        )
         dtype = np.result_type(self.hidden, self.weight)
-        work = np.result_type(dtype, np.float32)
+        wide = np.result_type(dtype, np.float32)
         layer = Layer(
-            self.hidden.reshape(len(self.labels), self.hidden.shape[-1]).astype(work, copy=False),
-            self.weight.astype(work, copy=False),
-            None if self.bias is None else self.bias.astype(work, copy=False),
-            self.labels,
+            self.hidden.reshape(len(y), self.hidden.shape[-1]).astype(wide, copy=False),
+            self.weight.astype(wide, copy=False),
+            None if self.bias is None else self.bias.astype(wide, copy=False),
+            y,
             self.class_weight,
             self.smoothing,
-            1.0 / self.divisor if self.divisor else 0.0,
+            1.0 / divisor if divisor else 0.0,
         )
-        slopes = layer.zeros() if with_gradient else None
-        each = np.zeros(len(self.labels))
-        rows = np.flatnonzero(self.kept)
+        losses = np.zeros(len(y))
+        gradient = layer.zeros() if want_gradient else None
+        # Smoothed, a label without mass leaves that of the other classes.
+        rows = np.flatnonzero(counted if self.smoothing else mass)
         for start in range(0, len(rows), ROWS):
-            which = rows[start : start + ROWS]
-            each[which] = layer.work(which, slopes)
-        value = np.reshape(each, self.hidden.shape[:-1])
+            some = rows[start : start + ROWS]
+            losses[some] = layer.losses(some, gradient)
+        value = losses.reshape(self.labels.shape)
         if self.reduction != "none":
-            value = np.asarray(total(each) / self.divisor if self.divisor else np.nan)
-        if slopes is not None:
-            slopes = LinearGradient(
-                slopes.hidden.reshape(self.hidden.shape).astype(dtype, copy=False),
-                slopes.weight.astype(dtype, copy=False),
-                None if slopes.bias is None else slopes.bias.astype(dtype, copy=False),
+            value = np.asarray(total(losses) / divisor if divisor else np.nan)
+        if gradient is not None:
+            gradient = LinearGradient(
+                gradient.hidden.reshape(self.hidden.shape).astype(dtype, copy=False),
+                gradient.weight.astype(dtype, copy=False),
+                None if gradient.bias is None else gradient.bias.astype(dtype, copy=False),
             )
-        return value.astype(dtype)[()], slopes
+        return value.astype(dtype)[()], gradient
 
 
 class Layer(NamedTuple):
@@ -157,80 +156,45 @@ class Layer(NamedTuple):
     hidden: NDArray[Any]  # (N, D), float32 or float64 like the next two
     weight: NDArray[Any]
     bias: NDArray[Any] | None
-    labels: NDArray[np.intp]
+    labels: NDArray[np.intp]  # (N,)
     class_weight: Array
     smoothing: float
     scale: float  # of the gradient
+
+    @property
+    def soft(self) -> Array:
+        """The mass that smoothing gives each class."""
+        return self.smoothing / len(self.weight) * self.class_weight
 
     def zeros(self) -> LinearGradient:
         """Return a gradient to add to."""
         bias = None if self.bias is None else np.zeros_like(self.bias)
         return LinearGradient(np.zeros_like(self.hidden), np.zeros_like(self.weight), bias)
 
-    def work(self, which: NDArray[np.intp], slopes: LinearGradient | None) -> Array:
-        """Return the losses of some rows, and add their gradient to ``slopes``."""
-        h, y = self.hidden[which], self.labels[which]
-        scratch = np.empty(max(LOGITS, len(h)), h.dtype)
-        one, others, linear = np.empty(len(h)), np.zeros(len(h)), np.zeros(len(h))
-        for block, z, own in self.blocks(h, y, scratch):
-            one[own[0]] = np.exp(z[own], dtype=WIDE)
-            if self.smoothing:
-                linear += np.einsum("ij,j->i", z, self.class_weight[block], dtype=WIDE)
-            e = fast.exponentials(z, z.reshape(-1))
-            e[own] = 0.0
-            others += block_sums(e)
-
-        # A class has the share w_k ε / V of the target, the label w_y (1 − ε) besides.
-        hard = (1.0 - self.smoothing) * self.class_weight[y]
-        soft = self.smoothing / len(self.weight) * self.class_weight
-        whole = others + one
-        result: Array = hard * np.log1p(others / one)
+    def losses(self, rows: NDArray[np.intp], gradient: LinearGradient | None) -> Array:
+        """Return the losses of some rows, and add their gradient to ``gradient``."""
+        chunks = Chunks(self, rows)
+        one, others, linear = chunks.sums()
+        hard, soft = (1.0 - self.smoothing) * self.class_weight[chunks.labels], self.soft.sum()
+        whole, scale = others + one, self.scale * (hard + soft)
+        factor = scale / whole
+        losses, sure = fast.from_sums(others, one, factor, scale, self.hidden.dtype)
+        losses *= hard
         if self.smoothing:
-            result += soft.sum() * np.log(whole) - self.smoothing / len(self.weight) * linear
-        share = hard + soft.sum()
-        factor = self.scale * share / whole
-        good = fast.sums_are_safe(others, one, h.dtype)
-        good &= np.isfinite(linear)  # a class at −∞ with a weight of 0 makes it nan
-        good &= fast.factor_is_safe(factor, self.scale * share, h.dtype)
-        if slopes is not None:
-            at_label = self.scale * ((soft.sum() * one - hard * others) / whole - soft[y])
-            if not good.all():
-                h[~good] = 0.0
-            slopes.hidden[which] = 0.0
-            for block, z, own in self.blocks(h, y, scratch):
-                e = fast.exponentials(z, z.reshape(-1))
-                e *= factor.astype(e.dtype)[:, None]
-                if self.smoothing:
-                    e -= (self.scale * soft[block]).astype(e.dtype)
-                e[own] = at_label[own[0]]
-                e[~good] = 0.0
-                slopes.hidden[which] += e @ self.weight[block]
-                slopes.weight[block] += e.T @ h
-                if slopes.bias is not None:
-                    slopes.bias[block] += e.sum(axis=0)
-        bad = np.flatnonzero(~good)
+            losses += soft * np.log(whole) - self.smoothing / len(self.weight) * linear
+            sure &= np.isfinite(linear)  # a class at −∞ with a weight of 0 makes it nan
+        if gradient is not None:
+            at_label = (soft * one - hard * others) / whole - self.soft[chunks.labels]
+            chunks.add_gradient(factor, self.scale * at_label, sure, gradient)
+        again = np.flatnonzero(~sure)
         step = max(1, LOGITS // len(self.weight))
-        for start in range(0, len(bad), step):
-            rows = bad[start : start + step]
-            result[rows] = self.carefully(which[rows], slopes)
-        return result
+        for start in range(0, len(again), step):
+            some = again[start : start + step]
+            losses[some] = self.redo(rows[some], gradient)
+        return losses
 
-    def blocks(
-        self, h: NDArray[Any], y: NDArray[np.intp], scratch: NDArray[Any]
-    ) -> Iterator[tuple[slice, NDArray[Any], tuple[NDArray[np.intp], NDArray[np.intp]]]]:
-        """Yield the classes in blocks: which, their logits, and where in them the labels are."""
-        step = scratch.size // len(h)
-        for start in range(0, len(self.weight), step):
-            block = slice(start, min(start + step, len(self.weight)))
-            z = scratch[: len(h) * (block.stop - start)].reshape(len(h), -1)
-            np.matmul(h, self.weight[block].T, out=z)
-            if self.bias is not None:
-                z += self.bias[block]
-            rows = np.flatnonzero((y >= start) & (y < block.stop))
-            yield block, z, (rows, y[rows] - start)
-
-    def carefully(self, rows: NDArray[np.intp], slopes: LinearGradient | None) -> Array:
-        """Return the losses of rows whose logits are not moderate, and add their gradient."""
+    def redo(self, rows: NDArray[np.intp], gradient: LinearGradient | None) -> Array:
+        """Return the losses of rows with all their logits, and add their gradient."""
         h = self.hidden[rows]
         z = h @ self.weight.T
         if self.bias is not None:
@@ -238,15 +202,72 @@ class Layer(NamedTuple):
         weight = np.broadcast_to(self.class_weight, z.shape)
         target = Labels(self.labels[rows], None, weight, self.smoothing, len(self.weight))
         kernel = _kernels.DENSE_LOGITS if self.smoothing else _kernels.LABEL_LOGITS
-        form = Form(z, -1, kernel, target, 1.0, "none")
-        result, slope = form.evaluate(with_gradient=slopes is not None)
-        if slopes is not None:
-            slope *= self.scale
-            slopes.hidden[rows] = slope @ self.weight
+        losses, of_logits = Form(z, 1, kernel, target, 1.0, "none").evaluate(
+            want_gradient=gradient is not None
+        )
+        if gradient is not None:
+            of_logits *= self.scale
+            gradient.hidden[rows] = of_logits @ self.weight
             step = max(1, LOGITS // max(1, h.shape[1]))
             for start in range(0, len(self.weight), step):
-                part = slice(start, start + step)
-                slopes.weight[part] += slope[:, part].T @ h
-            if slopes.bias is not None:
-                np.add(slopes.bias, slope.sum(axis=0), out=slopes.bias)
-        return np.asarray(result)
+                classes = slice(start, start + step)
+                gradient.weight[classes] += of_logits[:, classes].T @ h
+            if gradient.bias is not None:
+                np.add(gradient.bias, of_logits.sum(axis=0), out=gradient.bias)
+        return np.asarray(losses)
+
+
+class Chunks:
+    """The logits of some rows of a layer, a chunk of classes at a time."""
+
+    def __init__(self, layer: Layer, rows: NDArray[np.intp]) -> None:
+        self.layer, self.rows = layer, rows
+        self.hidden, self.labels = layer.hidden[rows], layer.labels[rows]
+        self.scratch = np.empty(max(LOGITS, len(rows)), self.hidden.dtype)
+
+    def __iter__(
+        self,
+    ) -> Iterator[tuple[slice, NDArray[Any], tuple[NDArray[np.intp], NDArray[np.intp]]]]:
+        """Yield chunks: which classes, their logits, and where in them the labels are."""
+        rows, classes = len(self.hidden), len(self.layer.weight)
+        step = self.scratch.size // rows
+        for start in range(0, classes, step):
+            chunk = slice(start, min(start + step, classes))
+            z = self.scratch[: rows * (chunk.stop - start)].reshape(rows, -1)
+            np.matmul(self.hidden, self.layer.weight[chunk].T, out=z)
+            if self.layer.bias is not None:
+                z += self.layer.bias[chunk]
+            inside = np.flatnonzero((self.labels >= start) & (self.labels < chunk.stop))
+            yield chunk, z, (inside, self.labels[inside] - start)
+
+    def sums(self) -> tuple[Array, Array, Array]:
+        """Return e^z of the label, the sum of the others, and Σ w z if that is needed."""
+        one, others, linear = np.zeros((3, len(self.hidden)))
+        for chunk, z, own in self:
+            one[own[0]] = np.exp(z[own], dtype=WIDE)
+            if self.layer.smoothing:
+                linear += np.einsum("ij,j->i", z, self.layer.class_weight[chunk], dtype=WIDE)
+            e = fast.exponentials(z, z.reshape(-1))
+            e[own] = 0.0
+            others += block_sums(e)
+        return one, others, linear
+
+    def add_gradient(
+        self, factor: Array, at_label: Array, sure: NDArray[np.bool_], gradient: LinearGradient
+    ) -> None:
+        """Add the gradient of the rows that are sure."""
+        soft = self.layer.scale * self.layer.soft
+        self.hidden[~sure] = 0.0
+        of_hidden = np.zeros_like(self.hidden)
+        for chunk, z, own in self:
+            e = fast.exponentials(z, z.reshape(-1))
+            e *= factor.astype(e.dtype)[:, None]
+            if self.layer.smoothing:
+                e -= soft[chunk].astype(e.dtype)
+            e[own] = at_label[own[0]]
+            e[~sure] = 0.0
+            of_hidden += e @ self.layer.weight[chunk]
+            gradient.weight[chunk] += e.T @ self.hidden
+            if gradient.bias is not None:
+                gradient.bias[chunk] += e.sum(axis=0)
+        gradient.hidden[self.rows] = of_hidden

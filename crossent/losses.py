@@ -527,9 +527,10 @@ def _categorical(
     rows = moved(array, axis, -1)
     counted = None
     if sparse:
-        t, counted = _validate.labels(targets, source.name, array, axis, options.ignore_index)
+        t, counted = _validate.labels(targets, source.name, array.shape, axis, options.ignore_index)
     else:
-        t = moved(_validate.dense_targets(targets, source.name, array, axis), axis, -1)
+        t = _validate.dense_targets(targets, source.name, array.shape, axis)
+        t = moved(t, axis, -1)
     class_weight = _validate.class_weight(options.class_weight, array, axis)
     sample_weight = _validate.weight("sample_weight", options.sample_weight, rows.shape[:-1])
     smoothing = _validate.fraction("label_smoothing", options.label_smoothing)

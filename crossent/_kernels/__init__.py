@@ -15,7 +15,7 @@ from crossent._kernels import careful, fast
 from crossent._kernels._exact import weighted
 from crossent._spans import LARGE, SPAN, WIDE, Array, Span
 
-# (z, with_gradient, *targets) -> of each row the loss, any gradient wanted, and the unit of both
+# (z, want_gradient, *targets) -> of each row the loss, any gradient wanted, and the unit of both
 Careful = Callable[..., tuple[Array, Any, Any]]
 # (span, *targets) -> of each row the loss, and whether it is sure (None: all are); the gradient is
 # filled, scaled
@@ -51,14 +51,14 @@ class Kernel(NamedTuple):
 
     def carefully(self, span: Span, *targets: NDArray[Any]) -> Array:
         """Return the weighted losses of a span, and fill its gradient, carefully."""
-        loss, gradient, unit = self.careful(
+        loss, gradient, subnormal_unit = self.careful(
             span.x.astype(WIDE), span.gradient is not None, *targets
         )
         if span.gradient is not None:
-            scale = span.scale * unit
+            scale = span.scale * subnormal_unit
             scale = scale if isinstance(scale, float) else scale[:, None]
             span.gradient[...] = weighted(scale, gradient)
-        losses: Array = weighted(span.weight * unit, loss)
+        losses: Array = weighted(span.weight * subnormal_unit, loss)
         return losses
 
     def redo(

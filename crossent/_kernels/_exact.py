@@ -99,14 +99,14 @@ def _shifted(z: Array, y: NDArray[np.intp]) -> Parts:
     margin, rounding = difference(z_y, top)
     ahead = margin > 0.0
     lifted = lift(margin)
-    unit = np.exp(-lifted)
+    subnormal_unit = np.exp(-lifted)
     small = np.exp(lifted - np.abs(margin)) * np.where(ahead, 1.0 - rounding, 1.0 + rounding)
     one = np.where(ahead, 1.0, small)
     odds = np.where(ahead, others * small, others)
     whole = odds + one
     loss = np.where(ahead, np.log1p(odds), (np.log(whole) - rounding) - margin)
     p *= (np.where(ahead, small, 1.0) / whole)[:, None]
-    p[own] = one / (whole * unit)
+    p[own] = one / (whole * subnormal_unit)
     miss = odds / whole
 
     # Two logits at +∞ leave their own probabilities without a limit; the others still vanish.
@@ -114,4 +114,4 @@ def _shifted(z: Array, y: NDArray[np.intp]) -> Parts:
     infinite[own] = z_y == np.inf
     tied = (infinite.sum(axis=1) > 1) & ~np.isnan(others + z_y)
     p[tied] = np.where(infinite[tied], np.nan, 0.0)
-    return Parts(loss, miss, p, unit)
+    return Parts(loss, miss, p, subnormal_unit)

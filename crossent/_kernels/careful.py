@@ -64,25 +64,25 @@ def log_sigmoid(z: Array) -> Array:
     return np.minimum(z, 0.0) - np.log1p(np.exp(-np.abs(z)))
 
 
-def label_logits(z: Array, with_gradient: bool, y: NDArray[np.intp]) -> Answer:
+def label_logits(z: Array, want_gradient: bool, y: NDArray[np.intp]) -> Answer:
     """−log p_y."""
     parts = leave_one_out(z, y)
-    if with_gradient:
+    if want_gradient:
         parts.p[np.arange(len(z)), y] = 0.0 - parts.miss
     return parts.loss, parts.p, parts.subnormal_unit
 
 
-def dense_logits(z: Array, with_gradient: bool, mass: Array) -> Answer:
+def dense_logits(z: Array, want_gradient: bool, mass: Array) -> Answer:
     """Σ_k m_k (−log p_k), for the masses m_k of the classes."""
     best = z.argmax(axis=1)
     parts = leave_one_out(z, best)
-    unit = parts.subnormal_unit
-    gap = _gap(z, best) / unit[:, None]
+    subnormal_unit = parts.subnormal_unit
+    gap = _gap(z, best) / subnormal_unit[:, None]
     loss = row_sums(weighted(mass, _surprise(gap, parts.loss)))
-    if not with_gradient:
-        return loss, None, unit
+    if not want_gradient:
+        return loss, None, subnormal_unit
     # p_j Σ_k m_k − m_j, written without the difference of what is nearly equal for m one-hot.
-    miss = 1.0 / unit[:, None] - parts.p
+    miss = 1.0 / subnormal_unit[:, None] - parts.p
     miss[np.arange(len(z)), best] = parts.miss
     most = np.arange(len(z)), mass.argmax(axis=1)
     rest = mass.copy()
@@ -93,27 +93,27 @@ def dense_logits(z: Array, with_gradient: bool, mass: Array) -> Answer:
     others[most] = without_most
     # A row without mass adds nothing, not even nan.
     gradient = np.where(whole == 0.0, 0.0, parts.p * others - mass * miss)
-    return loss, gradient, unit
+    return loss, gradient, subnormal_unit
 
 
-def label_probs(p: Array, with_gradient: bool, y: NDArray[np.intp]) -> Answer:
+def label_probs(p: Array, want_gradient: bool, y: NDArray[np.intp]) -> Answer:
     """−log p_y."""
     own = np.arange(len(p)), y
     gradient = None
-    if with_gradient:
+    if want_gradient:
         gradient = np.zeros_like(p)
         gradient[own] = -1.0 / p[own]
     return 0.0 - np.log(p[own]), gradient, 1.0
 
 
-def dense_probs(p: Array, with_gradient: bool, mass: Array) -> Answer:
+def dense_probs(p: Array, want_gradient: bool, mass: Array) -> Answer:
     """Σ_k m_k (−log p_k), for the masses m_k of the classes."""
     loss = row_sums(weighted(mass, 0.0 - np.log(p)))
-    return loss, 0.0 - weighted(mass, 1.0 / p) if with_gradient else None, 1.0
+    return loss, 0.0 - weighted(mass, 1.0 / p) if want_gradient else None, 1.0
 
 
 def binary_logits(
-    z: Array, with_gradient: bool, positive: Array, negative: Array, *, gamma: float
+    z: Array, want_gradient: bool, positive: Array, negative: Array, *, gamma: float
 ) -> Answer:
     """Σ of the masses of the two classes times σ(∓z)^γ log(1 + e^∓z)."""
     z = z[:, 0]
@@ -128,7 +128,7 @@ def binary_logits(
         softplus = np.maximum(x, 0.0) * large + np.log1p(small)
         focus = sigmoid_power(x, small, gamma, gamma, power_lift) if gamma else 1.0
         loss = weighted(mass, focus * softplus)
-        if not with_gradient:
+        if not want_gradient:
             return loss, None
         slope = np.where(x < 0.0, small, large)
         if gamma:
@@ -140,7 +140,7 @@ def binary_logits(
 
     loss_1, slope_1 = side(positive, -z)
     loss_0, slope_0 = side(negative, z)
-    gradient = (slope_0 - slope_1)[:, None] if with_gradient else None
+    gradient = (slope_0 - slope_1)[:, None] if want_gradient else None
     return loss_1 + loss_0, gradient, np.exp(-lifted - power_lift)
 
 
@@ -157,11 +157,11 @@ def sigmoid_power(x: Array, small: Array, gamma: float, power: float, lifted: Ar
     return result
 
 
-def binary_probs(p: Array, with_gradient: bool, positive: Array, negative: Array) -> Answer:
+def binary_probs(p: Array, want_gradient: bool, positive: Array, negative: Array) -> Answer:
     """Σ of the masses of the two classes times −log p and −log(1 − p)."""
     p = p[:, 0]
     loss = weighted(positive, 0.0 - np.log(p)) + weighted(negative, 0.0 - np.log1p(-p))
-    if not with_gradient:
+    if not want_gradient:
         return loss, None, 1.0
     hard = weighted(negative, 1.0 / (1.0 - p)) - weighted(positive, 1.0 / p)
     # Near 1 the difference p − t is kept by the small complements.

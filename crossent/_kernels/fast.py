@@ -36,9 +36,17 @@ def label_logits(span: Span, y: NDArray[np.intp]) -> tuple[Array, Sure]:
             # Nothing is 0 and not −0.
             e.reshape(-1)[at_label] = np.where(np.equal(tile.scale, 0.0), 0.0, -others[rows])
             np.multiply(e, factor[rows].astype(e.dtype)[:, None], out=tile.gradient)
-    sure = sums_are_safe(others, one, span.scratch.dtype)
-    if span.gradient is not None:
-        sure &= factor_is_safe(factor, span.scale, span.scratch.dtype)
+    wanted = None if span.gradient is None else factor
+    return from_sums(others, one, wanted, span.scale, span.scratch.dtype)
+
+
+def from_sums(
+    others: Array, one: Array, factor: Array | None, scale: Any, dtype: np.dtype[Any]
+) -> tuple[Array, Sure]:
+    """Return log(1 + others / one), and where it and the factor of a gradient are accurate."""
+    sure = sums_are_safe(others, one, dtype)
+    if factor is not None:
+        sure &= factor_is_safe(factor, scale, dtype)
     return np.log1p(others / one), sure
 
 
