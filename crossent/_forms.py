@@ -18,26 +18,21 @@ from numpy.typing import NDArray
 
 from crossent._kernels import Kernel
 from crossent._kernels.fast import fits_float32
-from crossent._spans import SPAN, WIDE, Array, Index, Span, map_spans, moved, rows_of, spans
+from crossent._spans import SPAN, WIDE, Array, Index, Shape, Span, map_spans, moved, rows_of, spans
 from crossent._sums import row_sums, total
 
 P = ParamSpec("P")
 Weight = NDArray[Any] | float
+Mass = Callable[[Index], Weight]  # of the elements of a span
 
 
 class Labels(NamedTuple):
     """Class indices."""
 
     labels: NDArray[np.intp]  # of the shape of the batch
-    counted: NDArray[np.bool_] | None  # which labels count; None for all
     class_weight: NDArray[Any] | None  # of the shape of the predictions, classes last
     smoothing: float
     classes: int
-
-    @property
-    def elements(self) -> int:
-        """The number of elements that count."""
-        return self.labels.size if self.counted is None else int(self.counted.sum())
 
     def rows(self, index: Index, _: Any) -> tuple[NDArray[Any], ...]:
         """Return the labels of a span, or the masses of all classes if they are smoothed."""
@@ -48,92 +43,64 @@ class Labels(NamedTuple):
         one_hot[np.arange(len(y)), y] = 1.0
         return (masses(one_hot, self.class_weight, self.smoothing, index),)
 
-    def weight(self, index: Index) -> Weight:
-        """Return what losses of a kernel are multiplied with: the masses that it was not told."""
-        return (self if self.smoothing == 0.0 else self._replace(class_weight=None)).mass(index)
-
     def mass(self, index: Index) -> Weight:
-        """Return the masses of the labels of a span, as if not smoothed."""
-        mass: Weight = 1.0
-        if self.class_weight is not None:
-            y = self.labels[index][..., None]
-            mass = np.take_along_axis(self.class_weight[index], y, -1).reshape(-1).astype(WIDE)
-        return mass if self.counted is None else mass * self.counted[index].reshape(-1)
+        """Return the mass of each label of a span, as if not smoothed."""
+        if self.class_weight is None:
+            return 1.0
+        y = self.labels[index][..., None]
+        return np.take_along_axis(self.class_weight[index], y, -1).reshape(-1).astype(WIDE)
 
 
 class Dense(NamedTuple):
-    """Distributions over the classes, of the shape of the predictions, classes last."""
+    """Distributions over the classes."""
 
-    targets: NDArray[Any]
+    targets: NDArray[Any]  # of the shape of the predictions, classes last, as is the next
     class_weight: NDArray[Any] | None
     smoothing: float
-
-    @property
-    def elements(self) -> int:
-        """The number of elements."""
-        return math.prod(self.targets.shape[:-1])
 
     def rows(self, index: Index, _: Any) -> tuple[NDArray[Any], ...]:
         """Return the masses of the classes in a span."""
         targets = rows_of(self.targets, index).astype(WIDE)
         return (masses(targets, self.class_weight, self.smoothing, index),)
 
-    def weight(self, _: Index) -> Weight:
-        """Return 1: a kernel is told all masses."""
-        return 1.0
-
     def mass(self, index: Index) -> Weight:
-        """Return the sums of the masses in a span, as if not smoothed."""
+        """Return the sum of the masses of each row of a span, as if not smoothed."""
         if self.class_weight is None:
             return 1.0
         mass = np.multiply(self.class_weight[index], self.targets[index], dtype=WIDE)
         return row_sums(mass.reshape(-1, mass.shape[-1]))
 
 
-def masses(
-    targets: Array, class_weight: NDArray[Any] | None, smoothing: float, index: Index
-) -> Array:
+def masses(targets: Array, class_weight: Any, smoothing: float, index: Index) -> Array:
     """Return the mass of each class in the rows of a span."""
     mass: Array = (1.0 - smoothing) * targets + smoothing / targets.shape[1]
-    if class_weight is not None:
-        mass *= rows_of(class_weight, index)
-    return mass
+    return mass if class_weight is None else mass * rows_of(class_weight, index)
 
 
 class Pair(NamedTuple):
     """Targets t from 0 to 1, of the shape of the batch: t is of class 1, and 1 − t of class 0."""
 
     targets: NDArray[Any]
-    weights: tuple[Weight, Weight]  # of the class 1 and the class 0
+    weights: tuple[Weight, Weight]  # of class 1 and of class 0
     smoothing: float
-
-    @property
-    def elements(self) -> int:
-        """The number of elements."""
-        return self.targets.size
 
     def rows(self, index: Index, dtype: Any) -> tuple[NDArray[Any], ...]:
         """Return the masses of both classes in a span, in a dtype that holds their weights."""
         if not all(map(fits_float32, self.weights)):
             dtype = WIDE
         # 1 − t keeps the digits that the targets came with.
-        wide = np.result_type(self.targets, dtype) if self.targets.dtype.kind == "f" else dtype
-        t = np.ravel(self.targets[index]).astype(wide, copy=False)
+        own = self.targets.dtype
+        wide = np.promote_types(own, dtype) if own.kind == "f" else dtype
+        t = self.targets[index].reshape(-1).astype(wide, copy=False)
         both = [t, 1.0 - t]
         if self.smoothing:
             both = [(1.0 - self.smoothing) * each + self.smoothing / 2.0 for each in both]
         both = [times(w, each, index) for w, each in zip(self.weights, both, strict=True)]
         return tuple([each.astype(dtype, copy=False) for each in both])
 
-    def weight(self, _: Index) -> Weight:
-        """Return 1: a kernel is told both masses."""
-        return 1.0
-
-    def mass(self, index: Index) -> Weight:
-        """Return the sums of both masses in a span, as if not smoothed."""
-        positive, negative = self._replace(smoothing=0.0).rows(index, WIDE)
-        mass: Array = positive + negative
-        return mass
+    def mass(self, index: Index) -> Any:
+        """Return the sum of both masses of each element of a span, as if not smoothed."""
+        return sum(self._replace(smoothing=0.0).rows(index, WIDE))
 
 
 def times(weight: Weight, x: Any, index: Index) -> Any:
@@ -152,18 +119,17 @@ class Form(NamedTuple):
     target: Labels | Dense | Pair
     weight: Weight  # of each element
     reduction: str
+    counted: NDArray[np.bool_] | None = None  # which elements count; None for all
 
     def evaluate(self, *, want_gradient: bool, dtype: Any = None) -> tuple[Any, Any]:
         """Return the loss, by default in the dtype of the predictions, and any gradient wanted."""
-        x, batch = self.predictions, self.predictions.shape[:-1]
-        divisor = divide_by(self.reduction, self.target.elements, self.mass, batch, x.shape[-1])
-        each = np.empty(x.size // x.shape[-1], x.dtype) if self.reduction == "none" else None
-        gradient = (
-            np.empty((x.size // x.shape[-1], x.shape[-1]), x.dtype) if want_gradient else None
-        )
+        x, divisor = self.predictions, self.divisor()
+        rows, classes = math.prod(x.shape[:-1]), x.shape[-1]
+        each = np.empty(rows, x.dtype) if self.reduction == "none" else None
+        gradient = np.empty((rows, classes), x.dtype) if want_gradient else None
 
         def compute(index: Index, place: slice, scratch: NDArray[Any]) -> float:
-            weight = times(self.weight, self.target.weight(index), index)
+            weight = self.mass(index) if self.kernel.lacks_masses else self.weights(index)
             scale = weight / divisor if divisor else 0.0 * weight
             filled = None if gradient is None else gradient[place]
             span = Span(rows_of(x, index), weight, scale, filled, scratch, x.size)
@@ -175,30 +141,33 @@ class Form(NamedTuple):
 
         sums = map_spans(compute, x, tiled=self.kernel.is_fast(x.size))
         if each is not None:
-            value = each.reshape(batch)[()]
+            value = each.reshape(x.shape[:-1])[()]
         else:
-            mean = total(sums) / divisor if divisor else np.nan
-            value = (dtype or x.dtype).type(mean)
+            value = (dtype or x.dtype).type(total(sums) / divisor if divisor else np.nan)
         return value, None if gradient is None else self.restore(gradient.reshape(x.shape))
 
-    def mass(self, index: Index) -> Weight:
-        """Return the weights of a span for a weighted mean."""
-        mass: Weight = times(self.weight, self.target.mass(index), index)
-        return mass
+    def weights(self, index: Index) -> Any:
+        """Return the weights of the elements of a span, 0 for what does not count."""
+        counted = 1.0 if self.counted is None else self.counted[index].reshape(-1).astype(WIDE)
+        return times(self.weight, counted, index)
+
+    def mass(self, index: Index) -> Any:
+        """Return these weights times the masses that the elements were asked for with."""
+        return self.weights(index) * self.target.mass(index)
+
+    def divisor(self) -> float:
+        """Return what the sum of the losses is divided by."""
+        *batch, classes = self.predictions.shape
+        count = math.prod(batch) if self.counted is None else int(self.counted.sum())
+        return divide_by(self.reduction, count, self.mass, tuple(batch), classes)
 
     def restore(self, x: NDArray[Any]) -> Any:
         """Return an array like the predictions, with the class axis where it was."""
         return x[..., 0][()] if self.axis is None else moved(x, -1, self.axis)
 
 
-def divide_by(
-    reduction: str,
-    count: int,
-    mass: Callable[[Index], Weight],
-    batch: tuple[int, ...],
-    classes: int = 1,
-) -> float:
-    """Return what the sum of the losses is divided by, and warn the caller if that is nothing."""
+def divide_by(reduction: str, count: int, mass: Mass, batch: Shape, classes: int = 1) -> float:
+    """Return what a sum of losses is divided by, and warn the caller if that is nothing."""
     divisor = float(count) if reduction == "mean" else 1.0
     if reduction == "weighted_mean":
         sums = [

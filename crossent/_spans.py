@@ -8,20 +8,18 @@ import os
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
 from itertools import pairwise
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Shape = tuple[int, ...]
 Index = tuple[int | slice, ...]  # of a span in an array of the shape of the batch
-Job = TypeVar("Job")
-Result = TypeVar("Result")
 
 # The precision where every digit counts: float16 and float32 input is exact in it, and results are
 # rounded to the dtype of the input once, at the end.
 WIDE = np.dtype(np.float64)
-NARROW = np.dtype(np.float32)
 
 # In predictions
 SPAN = 1 << 15  # 256 KiB in float64, which fits a second-level cache with what is made of it
@@ -69,25 +67,21 @@ class Span(NamedTuple):
             yield rows, self if step >= count else self.take(rows)
 
 
-def spans(batch: tuple[int, ...], limit: int) -> list[tuple[Index, slice]]:
+def spans(batch: Shape, limit: int) -> Iterator[tuple[Index, slice]]:
     """Cut a batch into runs of at most ``limit`` rows: index in it, and place in its order."""
     inner, axis = 1, len(batch)
     while axis and inner * batch[axis - 1] <= limit:
         axis -= 1
         inner *= batch[axis]
     if axis == 0:
-        return [((), slice(0, inner))]
+        yield (), slice(0, inner)
+        return
     length = batch[axis - 1]
     pieces = -(-length // max(1, limit // inner))
-    cuts = list(pairwise(length * piece // pieces for piece in range(pieces + 1)))
-    return [
-        (
-            (*lead, slice(*cut)),
-            slice((row * length + cut[0]) * inner, (row * length + cut[1]) * inner),
-        )
-        for row, lead in enumerate(np.ndindex(*batch[: axis - 1]))
-        for cut in cuts
-    ]
+    for row, lead in enumerate(np.ndindex(*batch[: axis - 1])):
+        for start, stop in pairwise(length * piece // pieces for piece in range(pieces + 1)):
+            place = slice((row * length + start) * inner, (row * length + stop) * inner)
+            yield (*lead, slice(start, stop)), place
 
 
 def moved(array: NDArray[Any], source: int, target: int) -> NDArray[Any]:
@@ -101,9 +95,7 @@ def rows_of(array: NDArray[Any], index: Index) -> NDArray[Any]:
     return np.ascontiguousarray(array[index]).reshape(-1, array.shape[-1])
 
 
-def in_threads(
-    work: Callable[[list[Job]], list[Result]], jobs: list[Job], size: int
-) -> list[Result]:
+def in_threads(work: Callable[[list[Any]], list[Any]], jobs: list[Any], size: int) -> list[Any]:
     """Return the results of all jobs, in order; each thread works on a run of them."""
     workers = min(num_threads, len(jobs)) if size > SHARED else 1
     if workers == 1:
@@ -119,21 +111,21 @@ def in_threads(
 
 
 def map_spans(
-    compute: Callable[[Index, slice, NDArray[Any]], Result], x: NDArray[Any], *, tiled: bool
-) -> list[Result]:
+    compute: Callable[[Index, slice, NDArray[Any]], Any], x: NDArray[Any], *, tiled: bool
+) -> list[Any]:
     """Return what is computed of each span of ``x``: of its index, its place and a scratch."""
     classes = x.shape[-1]
-    dtype = NARROW if x.size > LARGE and x.itemsize < 8 else WIDE
+    dtype = np.dtype(np.float32) if x.size > LARGE and x.itemsize < 8 else WIDE
     length = max(classes, min(SCRATCH // dtype.itemsize, x.size))
 
-    def work(jobs: list[tuple[Index, slice]]) -> list[Result]:
+    def work(jobs: list[tuple[Index, slice]]) -> list[Any]:
         scratch = np.empty(length, dtype)
         return [compute(index, place, scratch) for index, place in jobs]
 
     # What is not contiguous is copied, so it is taken in short spans.
     predictions = LONG if tiled and x.flags.c_contiguous else SPAN
     limit = max(1, min(predictions // classes, ROWS))
-    return in_threads(work, spans(x.shape[:-1], limit), x.size)
+    return in_threads(work, list(spans(x.shape[:-1], limit)), x.size)
 
 
 @np.errstate(all="ignore")

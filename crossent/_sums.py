@@ -26,7 +26,8 @@ def row_sums(x: Array) -> Array:
     high = (x + cut) - cut
     sums: Array = high.sum(axis=1) + (x - high).sum(axis=1)
     # An infinite term cannot be cut.
-    return np.where(np.isnan(sums), x.sum(axis=1), sums)
+    uncut = np.isnan(sums)
+    return np.where(uncut, x.sum(axis=1), sums) if np.count_nonzero(uncut) else sums
 
 
 def total(x: Sequence[float] | Array) -> float:

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from crossent import _validate
 from crossent._kernels import careful
-from crossent._spans import Array, map_rows
+from crossent._spans import Array, map_rows, moved
 
 
 def logsumexp(
@@ -240,9 +240,7 @@ def log_sigmoid(z: ArrayLike) -> Any:
 def _along(kernel: Callable[[Array], Array], z: ArrayLike, axis: int) -> NDArray[Any]:
     array = _validate.floating("z", z)
     axis = _validate.class_axis("z", array, axis)
-    rows = np.moveaxis(array, axis, -1)
-    result: NDArray[Any] = np.moveaxis(map_rows(kernel, rows, array.dtype), -1, axis)
-    return result
+    return moved(map_rows(kernel, moved(array, axis, -1), array.dtype), -1, axis)
 
 
 def _elementwise(kernel: Callable[[Array], Array], z: ArrayLike) -> Any:

@@ -242,11 +242,10 @@ def perplexity(
     np.float64(4.0)
     """
     array = _validate.floating("logits", logits)
-    form = FORMS[sparse_categorical_cross_entropy_with_logits]
+    build = FORMS[sparse_categorical_cross_entropy_with_logits]
     with np.errstate(all="ignore"):
-        loss, _ = form(array, labels, axis=axis, ignore_index=ignore_index).evaluate(
-            want_gradient=False, dtype=WIDE
-        )
+        form = build(array, labels, axis=axis, ignore_index=ignore_index)
+        loss, _ = form.evaluate(want_gradient=False, dtype=WIDE)
         return array.dtype.type(np.exp(loss))
 
 
@@ -266,9 +265,8 @@ def _information(
     _validate.same_classes(arrays, positions)
     for name, array in arrays.items():
         _validate.distribution(name, array, positions[name] + array.ndim)
-    dtype = np.result_type(*arrays.values())
     position = next(iter(positions.values()))
     wide = (np.moveaxis(array.astype(WIDE), position, -1) for array in arrays.values())
     values = terms(*wide)
     sums = row_sums(values.reshape(-1, values.shape[-1])).reshape(values.shape[:-1])
-    return (sums / log_base).astype(dtype)[()]
+    return (sums / log_base).astype(np.result_type(*arrays.values()))[()]

@@ -97,79 +97,63 @@ def linear_cross_entropy(
     class_weights = _validate.weight_of_classes(class_weight, len(w))
     smoothing = _validate.fraction("label_smoothing", label_smoothing)
     _validate.reduction(reduction)
-    return LinearForm(h, w, b, y, counted, class_weights, smoothing, reduction)
+    counted = np.ones(y.shape, bool) if counted is None else counted
+    mass = (counted * class_weights[y]).reshape(-1)
+    divisor = divide_by(reduction, int(counted.sum()), lambda index: mass[index], mass.shape)
+    # Smoothed, a label without mass leaves the masses of the other classes.
+    rows = np.flatnonzero(counted if smoothing else mass)
+    shapes, dtype, wide = (h.shape, y.shape), np.result_type(h, w), np.result_type(h, w, np.float32)
+    h, w, b = (_cast(each, wide) for each in (h.reshape(y.size, h.shape[-1]), w, b))
+    y = y.reshape(-1)
+    return LinearForm(h, w, b, y, rows, class_weights, smoothing, divisor, reduction, shapes, dtype)
+
+
+def _cast(array: Any, dtype: Any) -> Any:
+    return None if array is None else array.astype(dtype, copy=False)
 
 
 class LinearForm(NamedTuple):
     """The loss with valid arguments: see `_forms.Form`."""
 
-    hidden: NDArray[Any]  # (..., D)
+    hidden: NDArray[Any]  # (N, D), float32 or float64 like the next two
     weight: NDArray[Any]  # (V, D)
     bias: NDArray[Any] | None  # (V,)
-    labels: NDArray[np.intp]  # (...)
-    counted: NDArray[np.bool_] | None  # (...), or all
+    labels: NDArray[np.intp]  # (N,)
+    rows: NDArray[np.intp]  # that have a mass
     class_weight: Array  # (V,)
     smoothing: float
+    divisor: float
     reduction: str
+    shapes: tuple[tuple[int, ...], tuple[int, ...]]  # of hidden and labels, as they were given
+    dtype: np.dtype[Any]  # of the result
 
     def evaluate(self, *, want_gradient: bool) -> tuple[Any, LinearGradient | None]:
         """Return the loss and, if wanted, its gradient."""
-        y = self.labels.reshape(-1)
-        counted = np.ones(y.size, bool) if self.counted is None else self.counted.reshape(-1)
-        mass = counted * self.class_weight[y]
-        divisor = divide_by(
-            self.reduction, int(counted.sum()), lambda index: mass[index], mass.shape
-        )
-        dtype = np.result_type(self.hidden, self.weight)
-        wide = np.result_type(dtype, np.float32)
-        layer = Layer(
-            self.hidden.reshape(len(y), self.hidden.shape[-1]).astype(wide, copy=False),
-            self.weight.astype(wide, copy=False),
-            None if self.bias is None else self.bias.astype(wide, copy=False),
-            y,
-            self.class_weight,
-            self.smoothing,
-            1.0 / divisor if divisor else 0.0,
-        )
-        losses = np.zeros(len(y))
-        gradient = layer.zeros() if want_gradient else None
-        # Smoothed, a label without mass leaves that of the other classes.
-        rows = np.flatnonzero(counted if self.smoothing else mass)
-        for start in range(0, len(rows), ROWS):
-            some = rows[start : start + ROWS]
-            losses[some] = layer.losses(some, gradient)
-        value = losses.reshape(self.labels.shape)
+        losses = np.zeros(len(self.labels))
+        gradient = None
+        if want_gradient:
+            bias = None if self.bias is None else np.zeros_like(self.bias)
+            gradient = LinearGradient(np.zeros_like(self.hidden), np.zeros_like(self.weight), bias)
+        for start in range(0, len(self.rows), ROWS):
+            rows = self.rows[start : start + ROWS]
+            losses[rows] = self.losses(rows, gradient)
+        value = losses.reshape(self.shapes[1])
         if self.reduction != "none":
-            value = np.asarray(total(losses) / divisor if divisor else np.nan)
+            value = np.asarray(total(losses) / self.divisor if self.divisor else np.nan)
         if gradient is not None:
-            gradient = LinearGradient(
-                gradient.hidden.reshape(self.hidden.shape).astype(dtype, copy=False),
-                gradient.weight.astype(dtype, copy=False),
-                None if gradient.bias is None else gradient.bias.astype(dtype, copy=False),
-            )
-        return value.astype(dtype)[()], gradient
+            gradient = LinearGradient(*(_cast(each, self.dtype) for each in gradient))
+            gradient = gradient._replace(hidden=gradient.hidden.reshape(self.shapes[0]))
+        return value.astype(self.dtype)[()], gradient
 
-
-class Layer(NamedTuple):
-    """A linear layer, its labels, and what the loss of them is weighted with."""
-
-    hidden: NDArray[Any]  # (N, D), float32 or float64 like the next two
-    weight: NDArray[Any]
-    bias: NDArray[Any] | None
-    labels: NDArray[np.intp]  # (N,)
-    class_weight: Array
-    smoothing: float
-    scale: float  # of the gradient
+    @property
+    def scale(self) -> float:
+        """Of the gradient."""
+        return 1.0 / self.divisor if self.divisor else 0.0
 
     @property
     def soft(self) -> Array:
         """The mass that smoothing gives each class."""
         return self.smoothing / len(self.weight) * self.class_weight
-
-    def zeros(self) -> LinearGradient:
-        """Return a gradient to add to."""
-        bias = None if self.bias is None else np.zeros_like(self.bias)
-        return LinearGradient(np.zeros_like(self.hidden), np.zeros_like(self.weight), bias)
 
     def losses(self, rows: NDArray[np.intp], gradient: LinearGradient | None) -> Array:
         """Return the losses of some rows, and add their gradient to ``gradient``."""
@@ -200,11 +184,10 @@ class Layer(NamedTuple):
         if self.bias is not None:
             z += self.bias
         weight = np.broadcast_to(self.class_weight, z.shape)
-        target = Labels(self.labels[rows], None, weight, self.smoothing, len(self.weight))
+        target = Labels(self.labels[rows], weight, self.smoothing, len(self.weight))
         kernel = _kernels.DENSE_LOGITS if self.smoothing else _kernels.LABEL_LOGITS
-        losses, of_logits = Form(z, 1, kernel, target, 1.0, "none").evaluate(
-            want_gradient=gradient is not None
-        )
+        form = Form(z, 1, kernel, target, 1.0, "none")
+        losses, of_logits = form.evaluate(want_gradient=gradient is not None)
         if gradient is not None:
             of_logits *= self.scale
             gradient.hidden[rows] = of_logits @ self.weight
@@ -220,23 +203,21 @@ class Layer(NamedTuple):
 class Chunks:
     """The logits of some rows of a layer, a chunk of classes at a time."""
 
-    def __init__(self, layer: Layer, rows: NDArray[np.intp]) -> None:
-        self.layer, self.rows = layer, rows
-        self.hidden, self.labels = layer.hidden[rows], layer.labels[rows]
+    def __init__(self, form: LinearForm, rows: NDArray[np.intp]) -> None:
+        self.form, self.rows = form, rows
+        self.hidden, self.labels = form.hidden[rows], form.labels[rows]
         self.scratch = np.empty(max(LOGITS, len(rows)), self.hidden.dtype)
 
-    def __iter__(
-        self,
-    ) -> Iterator[tuple[slice, NDArray[Any], tuple[NDArray[np.intp], NDArray[np.intp]]]]:
+    def __iter__(self) -> Iterator[tuple[slice, NDArray[Any], tuple[Any, Any]]]:
         """Yield chunks: which classes, their logits, and where in them the labels are."""
-        rows, classes = len(self.hidden), len(self.layer.weight)
+        rows, classes = len(self.hidden), len(self.form.weight)
         step = self.scratch.size // rows
         for start in range(0, classes, step):
             chunk = slice(start, min(start + step, classes))
             z = self.scratch[: rows * (chunk.stop - start)].reshape(rows, -1)
-            np.matmul(self.hidden, self.layer.weight[chunk].T, out=z)
-            if self.layer.bias is not None:
-                z += self.layer.bias[chunk]
+            np.matmul(self.hidden, self.form.weight[chunk].T, out=z)
+            if self.form.bias is not None:
+                z += self.form.bias[chunk]
             inside = np.flatnonzero((self.labels >= start) & (self.labels < chunk.stop))
             yield chunk, z, (inside, self.labels[inside] - start)
 
@@ -245,8 +226,8 @@ class Chunks:
         one, others, linear = np.zeros((3, len(self.hidden)))
         for chunk, z, own in self:
             one[own[0]] = np.exp(z[own], dtype=WIDE)
-            if self.layer.smoothing:
-                linear += np.einsum("ij,j->i", z, self.layer.class_weight[chunk], dtype=WIDE)
+            if self.form.smoothing:
+                linear += np.einsum("ij,j->i", z, self.form.class_weight[chunk], dtype=WIDE)
             e = fast.exponentials(z, z.reshape(-1))
             e[own] = 0.0
             others += block_sums(e)
@@ -256,18 +237,16 @@ class Chunks:
         self, factor: Array, at_label: Array, sure: NDArray[np.bool_], gradient: LinearGradient
     ) -> None:
         """Add the gradient of the rows that are sure."""
-        soft = self.layer.scale * self.layer.soft
+        soft = self.form.scale * self.form.soft
         self.hidden[~sure] = 0.0
-        of_hidden = np.zeros_like(self.hidden)
         for chunk, z, own in self:
             e = fast.exponentials(z, z.reshape(-1))
             e *= factor.astype(e.dtype)[:, None]
-            if self.layer.smoothing:
+            if self.form.smoothing:
                 e -= soft[chunk].astype(e.dtype)
             e[own] = at_label[own[0]]
             e[~sure] = 0.0
-            of_hidden += e @ self.layer.weight[chunk]
+            gradient.hidden[self.rows] += e @ self.form.weight[chunk]
             gradient.weight[chunk] += e.T @ self.hidden
             if gradient.bias is not None:
                 gradient.bias[chunk] += e.sum(axis=0)
-        gradient.hidden[self.rows] = of_hidden

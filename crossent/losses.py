@@ -5,14 +5,17 @@ value of that form. `crossent.gradients` asks the same form for its gradient.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from crossent import _kernels, _validate
-from crossent._forms import Dense, Form, Labels, Pair, Weight, differentiable
+from crossent._forms import Dense, Form, Labels, Pair, differentiable
+from crossent._kernels import Kernel
 from crossent._spans import moved
+from crossent._validate import Floats
 
 RAW = "; raw scores go to the same loss _with_logits"
 
@@ -74,7 +77,8 @@ def binary_cross_entropy(
     array, t = _validate.binary("probs", probs, targets)
     _validate.probabilities("probs", array, RAW)
     kernel = _kernels.BINARY_PROBS
-    return _binary(kernel, array, t, (1.0, 1.0), sample_weight, label_smoothing, reduction)
+    options = _Options(sample_weight, label_smoothing, reduction)
+    return _binary(kernel, array, t, (1.0, 1.0), options)
 
 
 @differentiable
@@ -146,7 +150,8 @@ def binary_cross_entropy_with_logits(
     array, t = _validate.binary("logits", logits, targets)
     weights = _validate.weight("pos_weight", pos_weight, array.shape), 1.0
     kernel = _kernels.binary_logits()
-    return _binary(kernel, array, t, weights, sample_weight, label_smoothing, reduction)
+    options = _Options(sample_weight, label_smoothing, reduction)
+    return _binary(kernel, array, t, weights, options)
 
 
 @differentiable
@@ -217,7 +222,7 @@ def binary_focal_loss_with_logits(
     if alpha is not None:
         alpha = _validate.fraction("alpha", alpha)
         weights = (alpha, 1.0 - alpha)
-    return _binary(kernel, array, t, weights, sample_weight, 0.0, reduction)
+    return _binary(kernel, array, t, weights, _Options(sample_weight, 0.0, reduction))
 
 
 @differentiable
@@ -276,7 +281,7 @@ def categorical_cross_entropy(
     >>> crossent.categorical_cross_entropy([[0.7, 0.2, 0.1]], [[1, 0, 0]])
     np.float64(0.35667494393873245)
     """
-    options = _Options(axis, class_weight, sample_weight, label_smoothing, reduction)
+    options = _Options(sample_weight, label_smoothing, reduction, axis, class_weight)
     return _categorical(PROBS, probs, targets, options, sparse=False)
 
 
@@ -339,7 +344,7 @@ def categorical_cross_entropy_with_logits(
     >>> crossent.categorical_cross_entropy_with_logits([[2.0, 1.0]], [[0.75, 0.25]])
     np.float64(0.5632616875182228)
     """
-    options = _Options(axis, class_weight, sample_weight, label_smoothing, reduction)
+    options = _Options(sample_weight, label_smoothing, reduction, axis, class_weight)
     return _categorical(LOGITS, logits, targets, options, sparse=False)
 
 
@@ -398,7 +403,7 @@ def sparse_categorical_cross_entropy(
     >>> crossent.sparse_categorical_cross_entropy([[0.7, 0.2, 0.1]], [0])
     np.float64(0.35667494393873245)
     """
-    options = _Options(axis, class_weight, sample_weight, label_smoothing, reduction, ignore_index)
+    options = _Options(sample_weight, label_smoothing, reduction, axis, class_weight, ignore_index)
     return _categorical(PROBS, probs, labels, options, sparse=True)
 
 
@@ -486,18 +491,18 @@ def sparse_categorical_cross_entropy_with_logits(
     >>> crossent.sparse_categorical_cross_entropy_with_logits([[40.0, 0.0]], [0])
     np.float64(4.24835425529159e-18)
     """
-    options = _Options(axis, class_weight, sample_weight, label_smoothing, reduction, ignore_index)
+    options = _Options(sample_weight, label_smoothing, reduction, axis, class_weight, ignore_index)
     return _categorical(LOGITS, logits, labels, options, sparse=True)
 
 
 class _Options(NamedTuple):
-    """The options of the losses over classes, as they were given."""
+    """The options of a loss, as they were given."""
 
-    axis: int
-    class_weight: ArrayLike | None
     sample_weight: ArrayLike | None
     label_smoothing: float
     reduction: str
+    axis: int = -1
+    class_weight: ArrayLike | None = None
     ignore_index: int | None = None
 
 
@@ -505,17 +510,13 @@ class _Source(NamedTuple):
     """What predictions over classes are called, how they are checked, and the kernels for them."""
 
     name: str
-    check: Callable[[_validate.Floats, int], None]
-    label: _kernels.Kernel
-    dense: _kernels.Kernel
+    check: Callable[[str, Floats, int], None]
+    label: Kernel
+    dense: Kernel
 
 
-PROBS = _Source(
-    "probs",
-    lambda array, axis: _validate.distribution("probs", array, axis, RAW),
-    _kernels.LABEL_PROBS,
-    _kernels.DENSE_PROBS,
-)
+CHECK = partial(_validate.distribution, remedy=RAW)
+PROBS = _Source("probs", CHECK, _kernels.LABEL_PROBS, _kernels.DENSE_PROBS)
 LOGITS = _Source("logits", lambda *_: None, _kernels.LABEL_LOGITS, _kernels.DENSE_LOGITS)
 
 
@@ -524,39 +525,28 @@ def _categorical(
 ) -> Form:
     """Bring a loss over classes into canonical form."""
     array, axis = _validate.scores(source.name, predictions, options.axis)
-    rows = moved(array, axis, -1)
+    x = moved(array, axis, -1)
     counted = None
     if sparse:
         t, counted = _validate.labels(targets, source.name, array.shape, axis, options.ignore_index)
     else:
-        t = _validate.dense_targets(targets, source.name, array.shape, axis)
-        t = moved(t, axis, -1)
-    class_weight = _validate.class_weight(options.class_weight, array, axis)
-    sample_weight = _validate.weight("sample_weight", options.sample_weight, rows.shape[:-1])
+        t = moved(_validate.dense_targets(targets, source.name, array, axis), axis, -1)
+    w = _validate.class_weight(options.class_weight, array, axis)
+    sample = _validate.weight("sample_weight", options.sample_weight, x.shape[:-1])
     smoothing = _validate.fraction("label_smoothing", options.label_smoothing)
     _validate.reduction(options.reduction)
-    source.check(array, axis)
-    target = (
-        Labels(t, counted, class_weight, smoothing, rows.shape[-1])
-        if sparse
-        else Dense(t, class_weight, smoothing)
-    )
+    source.check(source.name, array, axis)
+    target = Labels(t, w, smoothing, x.shape[-1]) if sparse else Dense(t, w, smoothing)
     kernel = source.label if sparse and smoothing == 0.0 else source.dense
-    return Form(rows, axis, kernel, target, sample_weight, options.reduction)
+    return Form(x, axis, kernel, target, sample, options.reduction, counted)
 
 
 def _binary(
-    kernel: _kernels.Kernel,
-    array: _validate.Floats,
-    targets: _validate.Floats,
-    weights: tuple[Weight, Weight],
-    sample_weight: ArrayLike | None,
-    label_smoothing: float,
-    reduction: str,
+    kernel: Kernel, array: Floats, targets: Floats, weights: tuple[Any, Any], options: _Options
 ) -> Form:
     """Bring a loss whose every element has a target from 0 to 1 into canonical form."""
-    smoothing = _validate.fraction("label_smoothing", label_smoothing)
-    sample = _validate.weight("sample_weight", sample_weight, array.shape)
-    _validate.reduction(reduction)
+    smoothing = _validate.fraction("label_smoothing", options.label_smoothing)
+    sample = _validate.weight("sample_weight", options.sample_weight, array.shape)
+    _validate.reduction(options.reduction)
     target = Pair(targets, weights, smoothing)
-    return Form(array[..., None], None, kernel, target, sample, reduction)
+    return Form(array[..., None], None, kernel, target, sample, options.reduction)

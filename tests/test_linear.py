@@ -76,13 +76,15 @@ def test_moderate_rows_are_done_once(options: Any) -> None:
     hidden, weight, labels, bias = layer()
     ask = crossent.value_and_grad(linear_cross_entropy)
     again, (value, slopes) = calls.count(
-        [linear.Layer.redo], ask, hidden, weight, labels, bias=bias, **options
+        [linear.LinearForm.redo], ask, hidden, weight, labels, bias=bias, **options
     )
     assert again == 0
     assert np.all(value >= 0)
     assert slopes.bias.all()
     hidden[labels == 7] *= 1e4
-    again, _ = calls.count([linear.Layer.redo], ask, hidden, weight, labels, bias=bias, **options)
+    again, _ = calls.count(
+        [linear.LinearForm.redo], ask, hidden, weight, labels, bias=bias, **options
+    )
     assert again >= 1
 
 

@@ -39,7 +39,7 @@ def _two_threads() -> Iterator[None]:
 @pytest.mark.parametrize("limit", [1, 2, 5, 8, 1000])
 def test_spans_are_the_batch_in_order(batch: tuple[int, ...], limit: int) -> None:
     order = np.arange(math.prod(batch)).reshape(batch)
-    cut = _spans.spans(batch, limit)
+    cut = list(_spans.spans(batch, limit))
     for index, place in cut:
         assert order[index].size <= limit
         np.testing.assert_array_equal(order[index].ravel(), np.arange(place.start, place.stop))
@@ -49,7 +49,7 @@ def test_spans_are_the_batch_in_order(batch: tuple[int, ...], limit: int) -> Non
 def test_spans_are_of_about_one_size() -> None:
     lengths = [place.stop - place.start for _, place in _spans.spans((65536,), 20971)]
     assert lengths == [16384] * 4
-    assert _spans.spans((4, 8), 32) == [((), slice(0, 32))]
+    assert list(_spans.spans((4, 8), 32)) == [((), slice(0, 32))]
 
 
 @pytest.mark.parametrize("terms", [1, 2, 10, 127, 1000, 100_000])

@@ -21,11 +21,6 @@ Careful = Callable[..., tuple[Array, Any, Any]]
 # filled, scaled
 Fast = Callable[..., tuple[NDArray[Any], NDArray[np.bool_] | None]]
 
-# Where a prediction may be
-REAL = (-np.inf, np.inf)
-PROBABILITY = (0.0, 1.0)
-FREE = (0.0, np.inf)  # a probability whose sum with the others is not held at 1
-
 
 class Kernel(NamedTuple):
     """How a loss is computed: carefully, or fast and then carefully where that is not sure."""
@@ -33,37 +28,34 @@ class Kernel(NamedTuple):
     careful: Careful
     fast: Fast | None = None
     fast_from: int = LARGE  # predictions in the whole array; it is fast above this
-    domain: tuple[float, float] = REAL
+    domain: tuple[float, float] = (-np.inf, np.inf)  # of a prediction
+    lacks_masses: bool = False  # it is told labels alone, whose masses are weights of the losses
 
     def is_fast(self, size: int) -> bool:
         """Tell whether an array of so many predictions is computed fast."""
         return self.fast is not None and size > self.fast_from
 
-    def __call__(self, span: Span, *targets: NDArray[Any]) -> NDArray[Any]:
+    def __call__(self, span: Span, *targets: NDArray[Any]) -> Any:
         """Return the weighted losses of a span, and fill its gradient."""
         if self.fast is None or span.size <= self.fast_from:
             return self.carefully(span, *targets)
         loss, sure = self.fast(span, *targets)
-        losses: NDArray[Any] = span.weight * loss
+        losses = span.weight * loss
         if sure is not None and np.count_nonzero(sure) < len(sure):
             self.redo(np.flatnonzero(~sure), span, losses, *targets)
         return losses
 
-    def carefully(self, span: Span, *targets: NDArray[Any]) -> Array:
+    def carefully(self, span: Span, *targets: NDArray[Any]) -> Any:
         """Return the weighted losses of a span, and fill its gradient, carefully."""
-        loss, gradient, subnormal_unit = self.careful(
-            span.x.astype(WIDE), span.gradient is not None, *targets
-        )
+        want_gradient = span.gradient is not None
+        loss, gradient, subnormal_unit = self.careful(span.x.astype(WIDE), want_gradient, *targets)
         if span.gradient is not None:
             scale = span.scale * subnormal_unit
             scale = scale if isinstance(scale, float) else scale[:, None]
             span.gradient[...] = weighted(scale, gradient)
-        losses: Array = weighted(span.weight * subnormal_unit, loss)
-        return losses
+        return weighted(span.weight * subnormal_unit, loss)
 
-    def redo(
-        self, rows: NDArray[np.intp], span: Span, losses: NDArray[Any], *targets: NDArray[Any]
-    ) -> None:
+    def redo(self, rows: NDArray[np.intp], span: Span, losses: Any, *targets: Any) -> None:
         """Do some rows of a span again, carefully."""
         step = max(1, SPAN // span.x.shape[1])
         for start in range(0, len(rows), step):
@@ -74,11 +66,11 @@ class Kernel(NamedTuple):
                 span.gradient[which] = part.gradient
 
 
-LABEL_LOGITS = Kernel(careful.label_logits, fast.label_logits, fast_from=0)
-LABEL_PROBS = Kernel(careful.label_probs, domain=FREE)
+LABEL_LOGITS = Kernel(careful.label_logits, fast.label_logits, fast_from=0, lacks_masses=True)
+LABEL_PROBS = Kernel(careful.label_probs, domain=(0.0, np.inf), lacks_masses=True)
 DENSE_LOGITS = Kernel(careful.dense_logits)
-DENSE_PROBS = Kernel(careful.dense_probs, domain=FREE)
-BINARY_PROBS = Kernel(careful.binary_probs, domain=PROBABILITY)
+DENSE_PROBS = Kernel(careful.dense_probs, domain=(0.0, np.inf))
+BINARY_PROBS = Kernel(careful.binary_probs, domain=(0.0, 1.0))
 
 
 def binary_logits(gamma: float = 0.0) -> Kernel:
