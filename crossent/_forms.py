@@ -23,7 +23,6 @@ from crossent._sums import row_sums, total
 
 P = ParamSpec("P")
 Weight = NDArray[Any] | float
-Mass = Callable[[Index], Weight]  # of the elements of a span
 
 
 class Labels(NamedTuple):
@@ -129,7 +128,7 @@ class Form(NamedTuple):
         gradient = np.empty((rows, classes), x.dtype) if want_gradient else None
 
         def compute(index: Index, place: slice, scratch: NDArray[Any]) -> float:
-            weight = self.mass(index) if self.kernel.lacks_masses else self.weights(index)
+            weight = self.weighted_mass(index) if self.kernel.lacks_masses else self.weights(index)
             scale = weight / divisor if divisor else 0.0 * weight
             filled = None if gradient is None else gradient[place]
             span = Span(rows_of(x, index), weight, scale, filled, scratch, x.size)
@@ -151,22 +150,24 @@ class Form(NamedTuple):
         counted = 1.0 if self.counted is None else self.counted[index].reshape(-1).astype(WIDE)
         return times(self.weight, counted, index)
 
-    def mass(self, index: Index) -> Any:
-        """Return these weights times the masses that the elements were asked for with."""
+    def weighted_mass(self, index: Index) -> Any:
+        """Return the weights times the masses of the elements of a span, as if not smoothed."""
         return self.weights(index) * self.target.mass(index)
 
     def divisor(self) -> float:
         """Return what the sum of the losses is divided by."""
         *batch, classes = self.predictions.shape
         count = math.prod(batch) if self.counted is None else int(self.counted.sum())
-        return divide_by(self.reduction, count, self.mass, tuple(batch), classes)
+        return divide_by(self.reduction, count, self.weighted_mass, tuple(batch), classes)
 
     def restore(self, x: NDArray[Any]) -> Any:
         """Return an array like the predictions, with the class axis where it was."""
         return x[..., 0][()] if self.axis is None else moved(x, -1, self.axis)
 
 
-def divide_by(reduction: str, count: int, mass: Mass, batch: Shape, classes: int = 1) -> float:
+def divide_by(
+    reduction: str, count: int, mass: Callable[[Index], Any], batch: Shape, classes: int = 1
+) -> float:
     """Return what a sum of losses is divided by, and warn the caller if that is nothing."""
     divisor = float(count) if reduction == "mean" else 1.0
     if reduction == "weighted_mean":
@@ -195,5 +196,6 @@ def differentiable(build: Callable[P, Any]) -> Callable[P, Any]:
         with np.errstate(all="ignore"):
             return build(*args, **kwargs).evaluate(want_gradient=False)[0]
 
+    build.__annotations__["return"] = Any  # for help(): callers get a number or an array
     FORMS[loss] = build
     return loss

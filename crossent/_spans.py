@@ -49,7 +49,7 @@ class Span(NamedTuple):
 
     @property
     def is_large(self) -> bool:
-        """Whether the whole array is."""
+        """Whether it is part of a large array."""
         return self.size > LARGE
 
     def take(self, rows: Any) -> "Span":
@@ -86,8 +86,7 @@ def spans(batch: Shape, limit: int) -> Iterator[tuple[Index, slice]]:
 
 def moved(array: NDArray[Any], source: int, target: int) -> NDArray[Any]:
     """Return an array with one axis moved, from or to the last."""
-    last = {-1, array.ndim - 1}
-    return array if {source, target} <= last else np.moveaxis(array, source, target)
+    return array if {source, target} <= {-1, array.ndim - 1} else np.moveaxis(array, source, target)
 
 
 def rows_of(array: NDArray[Any], index: Index) -> NDArray[Any]:
@@ -110,9 +109,7 @@ def in_threads(work: Callable[[list[Any]], list[Any]], jobs: list[Any], size: in
         return [result for future in futures for result in future.result()]
 
 
-def map_spans(
-    compute: Callable[[Index, slice, NDArray[Any]], Any], x: NDArray[Any], *, tiled: bool
-) -> list[Any]:
+def map_spans(compute: Callable[..., Any], x: NDArray[Any], *, tiled: bool) -> list[Any]:
     """Return what is computed of each span of ``x``: of its index, its place and a scratch."""
     classes = x.shape[-1]
     dtype = np.dtype(np.float32) if x.size > LARGE and x.itemsize < 8 else WIDE
@@ -129,9 +126,7 @@ def map_spans(
 
 
 @np.errstate(all="ignore")
-def map_rows(
-    kernel: Callable[[Array], Array], x: NDArray[Any], dtype: np.dtype[Any]
-) -> NDArray[Any]:
+def map_rows(kernel: Callable[[Array], Array], x: NDArray[Any], dtype: Any) -> NDArray[Any]:
     """Apply a kernel to the last axis of an array."""
     *batch, classes = x.shape
     jobs = spans(tuple(batch), max(1, SPAN // classes))

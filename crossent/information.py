@@ -251,10 +251,7 @@ def perplexity(
 
 @np.errstate(all="ignore")
 def _information(
-    terms: Callable[..., Array],
-    arguments: dict[str, ArrayLike],
-    axis: int,
-    base: float | None,
+    terms: Callable[..., Array], arguments: dict[str, ArrayLike], axis: int, base: float | None
 ) -> Any:
     """Sum non-negative terms over the class axis, in units of the base."""
     arrays = {name: _validate.floating(name, value) for name, value in arguments.items()}

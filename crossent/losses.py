@@ -52,17 +52,12 @@ def binary_cross_entropy(
     ValueError
         If a probability or target is outside [0, 1] or nan, shapes differ, or an option is not
         valid.
-    TypeError
-        If an argument is not made of real numbers.
 
     Notes
     -----
     Within 4 ulp (float16: 1 ulp), and so is the gradient :math:`(p - t) / (p (1 - p))` without
     smoothing. Nothing is clipped: p = 0 with t = 1 is infinite, where torch stops at 100, Keras at
     16.118 and scikit-learn at 36.04 (float64).
-
-    torch and Keras divide by the number of elements, as "mean" does; scikit-learn's ``log_loss``
-    is "weighted_mean".
 
     References
     ----------
@@ -123,8 +118,6 @@ def binary_cross_entropy_with_logits(
     ValueError
         If a target is outside [0, 1] or nan, shapes differ, a weight is negative, infinite or does
         not broadcast, or an option is not one of its values.
-    TypeError
-        If an argument is not made of real numbers.
 
     Notes
     -----
@@ -132,8 +125,6 @@ def binary_cross_entropy_with_logits(
     logits give the limit: (−∞, 0) is 0, where torch gives nan. The gradient is
     :math:`(1 - t)\,\sigma(z) - w\,t\,\sigma(-z)`, as accurate in units of its larger term: for
     soft targets, also smoothed ones, it is ill-conditioned by nature where the terms nearly cancel.
-
-    torch and Keras divide by the number of elements, as "mean" does, also with ``pos_weight``.
 
     References
     ----------
@@ -257,19 +248,14 @@ def categorical_cross_entropy(
     Raises
     ------
     ValueError
-        If probabilities or targets are outside [0, 1], nan, or do not sum to 1 (within 64·√C·ε,
-        ε the spacing of 1 in their dtype, and 1 % at most), or shapes or options are not valid.
-    TypeError
-        If an argument is not made of real numbers.
+        If probabilities or targets are not the distributions that ``entropy`` takes, or shapes or
+        options are not valid.
 
     Notes
     -----
     Within 4 ulp (float16: 1 ulp), and so is the gradient :math:`-w_k t_k / p_k`, which takes each
     probability as free. A class of weight or target 0 adds nothing, even at p = 0; any other p = 0
-    is infinite: Keras clips it to 16.118.
-
-    Keras divides by the number of elements, as "mean" does; scikit-learn's ``log_loss`` is
-    "weighted_mean".
+    is infinite, for nothing is clipped.
 
     References
     ----------
@@ -318,10 +304,8 @@ def categorical_cross_entropy_with_logits(
     Raises
     ------
     ValueError
-        If targets are outside [0, 1], nan, or do not sum to 1 (within 64·√C·ε, ε the spacing of 1
-        in their dtype, and 1 % at most), or shapes or options are not valid.
-    TypeError
-        If an argument is not made of real numbers.
+        If targets are not the distributions that ``entropy`` takes, or shapes or options are not
+        valid.
 
     Notes
     -----
@@ -329,9 +313,6 @@ def categorical_cross_entropy_with_logits(
     torch gives nan. The gradient is :math:`p_j \sum_k s_k - s_j` for :math:`s_k = w_k t_k`. It is
     computed as :math:`p_j \sum_{k \ne j} s_k - s_j (1 - p_j)`, within 4 ulp of the larger term: for
     soft targets, also smoothed ones, it is ill-conditioned by nature where the terms nearly cancel.
-
-    torch (``CrossEntropyLoss`` with class probabilities) and Keras divide by the number of
-    elements, as "mean" does, also with weights.
 
     References
     ----------
@@ -387,11 +368,7 @@ def sparse_categorical_cross_entropy(
     Notes
     -----
     Within 4 ulp (float16: 1 ulp), and so is the gradient, :math:`-w_y / p_y` at the label and 0
-    elsewhere, which takes each probability as free. p = 0 at the label is infinite: Keras clips it
-    to 16.118.
-
-    Keras divides by the number of elements, as "mean" does; scikit-learn's ``log_loss`` is
-    "weighted_mean".
+    elsewhere, which takes each probability as free. p = 0 at the label is infinite.
 
     References
     ----------
@@ -472,12 +449,14 @@ def sparse_categorical_cross_entropy_with_logits(
     at the label, also within 4 ulp. Smoothed, loss and gradient are those of
     ``categorical_cross_entropy_with_logits`` with one-hot targets.
 
-    More than 65,536 logits are computed faster: in float64 within 10 ulp, in float32 within
-    :math:`8 + 2.5 \max_k |z_k|` ulp, where no logit counts for more than 88. That is no more than
-    a rounding of every logit does, and at most two digits. No temporary has the size of the logits.
+    More than 65,536 logits within 10 ulp (float32: :math:`8 + 2.5 \max_k |z_k|` ulp, where no logit
+    counts for more than 88), which is faster. That is no more than a rounding of every logit does,
+    and at most two digits. No temporary has the size of the logits.
 
-    torch's ``CrossEntropyLoss`` with class indices and weights is "weighted_mean", also smoothed;
-    Keras and its ``class_weight`` are "mean". torch ignores the label -100 by default.
+    With class indices and weights torch's ``CrossEntropyLoss`` is "weighted_mean", also smoothed;
+    with class probabilities, and in the binary losses, it is "mean", as Keras and its
+    ``class_weight`` are. scikit-learn's ``log_loss`` is "weighted_mean". torch ignores the label
+    -100 by default.
 
     References
     ----------
