@@ -44,9 +44,10 @@ def logsumexp(
     -----
     A logit of −∞ adds nothing; only −∞ gives −∞, a +∞ gives +∞, a nan gives nan.
 
-    The error is at most 4 ulp of the largest logit or of the result, whichever is larger. Where
-    the result is close to 0 it is ill-conditioned by nature: the last bit of the largest logit
-    then matters more than all digits of the result. The losses do not go through this function.
+    The error is at most 4 ulp (float16: 1 ulp) of the largest logit or of the result, whichever is
+    larger. Where the result is close to 0 it is ill-conditioned by nature: the last bit of the
+    largest logit then matters more than all digits of the result. The losses do not go through
+    this function.
 
     The same as ``scipy.special.logsumexp``, whose default is all axes, and ``torch.logsumexp``,
     which has no default.

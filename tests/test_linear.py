@@ -11,6 +11,7 @@ import torch
 import crossent
 from crossent import linear, linear_cross_entropy
 from crossent import sparse_categorical_cross_entropy_with_logits as of_logits
+from crossent._kernels import fast
 from tests import calls
 
 N, D, V = 300, 7, 250
@@ -86,6 +87,13 @@ def test_moderate_rows_are_done_once(options: Any) -> None:
         [linear.LinearForm.redo], ask, hidden, weight, labels, bias=bias, **options
     )
     assert again >= 1
+
+
+def test_the_pieces_are_small() -> None:
+    hidden, weight, labels, _ = layer()
+    rows, _ = calls.count([linear.Chunks.sums], linear_cross_entropy, hidden, weight, labels)
+    chunks, _ = calls.count([fast.exponentials], linear_cross_entropy, hidden, weight, labels)
+    assert (rows, chunks) == (4, 3 * 16 + 5)  # of 90 rows and 16 classes, or 30 and 50
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
