@@ -128,7 +128,7 @@ class Form(NamedTuple):
         gradient = np.empty((rows, classes), x.dtype) if want_gradient else None
 
         def compute(index: Index, place: slice, scratch: NDArray[Any]) -> float:
-            weight = self.weighted_mass(index) if self.kernel.lacks_masses else self.weights(index)
+            weight = self.weighted_mass(index) if self.kernel.of_labels else self.weights(index)
             scale = weight / divisor if divisor else 0.0 * weight
             filled = None if gradient is None else gradient[place]
             span = Span(rows_of(x, index), weight, scale, filled, scratch, x.size)
@@ -138,7 +138,9 @@ class Form(NamedTuple):
             each[place] = losses
             return 0.0
 
-        sums = map_spans(compute, x, tiled=self.kernel.is_fast(x.size))
+        # A long span has few labels, but masses as many as predictions.
+        long = self.kernel.of_labels and self.kernel.fast is not None
+        sums = map_spans(compute, x, long=long)
         if each is not None:
             value = each.reshape(x.shape[:-1])[()]
         else:

@@ -23,7 +23,7 @@ WIDE = np.dtype(np.float64)
 
 # In predictions
 SPAN = 1 << 15  # 256 KiB in float64, which fits a second-level cache with what is made of it
-LONG = 1 << 21  # a span of tiles: makes light of what is done once per span
+LONG = 1 << 21  # of what is done in tiles: makes light of what is done once per span
 LARGE = 1 << 16  # above this, fast kernels, and float32 in float32
 SHARED = 1 << 20  # above this, threads share the spans
 
@@ -109,7 +109,7 @@ def in_threads(work: Callable[[list[Any]], list[Any]], jobs: list[Any], size: in
         return [result for future in futures for result in future.result()]
 
 
-def map_spans(compute: Callable[..., Any], x: NDArray[Any], *, tiled: bool) -> list[Any]:
+def map_spans(compute: Callable[..., Any], x: NDArray[Any], *, long: bool) -> list[Any]:
     """Return what is computed of each span of ``x``: of its index, its place and a scratch."""
     classes = x.shape[-1]
     dtype = np.dtype(np.float32) if x.size > LARGE and x.itemsize < 8 else WIDE
@@ -120,7 +120,7 @@ def map_spans(compute: Callable[..., Any], x: NDArray[Any], *, tiled: bool) -> l
         return [compute(index, place, scratch) for index, place in jobs]
 
     # What is not contiguous is copied, so it is taken in short spans.
-    predictions = LONG if tiled and x.flags.c_contiguous else SPAN
+    predictions = LONG if long and x.flags.c_contiguous else SPAN
     limit = max(1, min(predictions // classes, ROWS))
     return in_threads(work, list(spans(x.shape[:-1], limit)), x.size)
 

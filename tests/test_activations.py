@@ -165,14 +165,6 @@ def test_more_rows_than_a_tile_holds() -> None:
     np.testing.assert_array_equal(crossent.softmax(z), np.concatenate(parts))
 
 
-def test_input_is_not_changed() -> None:
-    z = np.array([[1.0, 2.0], [1000.0, -1000.0]])
-    before = z.copy()
-    for function in (crossent.softmax, crossent.log_softmax, crossent.logsumexp, crossent.sigmoid):
-        function(z)
-    np.testing.assert_array_equal(z, before)
-
-
 @pytest.mark.parametrize("z", [0.0, 1e-9, 0.5, -0.5, 3.0, -3.0, 40.0, -40.0, 745.0, -745.0, -800.0])
 def test_sigmoid(z: float) -> None:
     p = 1 / (1 + mp.exp(-mpf(z)))

@@ -29,11 +29,7 @@ class Kernel(NamedTuple):
     fast: Fast | None = None
     fast_from: int = LARGE  # predictions in the whole array; it is fast above this
     domain: tuple[float, float] = (-np.inf, np.inf)  # of a prediction
-    lacks_masses: bool = False  # it is told labels alone, whose masses are weights of the losses
-
-    def is_fast(self, size: int) -> bool:
-        """Tell whether an array of so many predictions is computed fast."""
-        return self.fast is not None and size > self.fast_from
+    of_labels: bool = False  # it is told labels alone: their masses are weights of its losses
 
     def __call__(self, span: Span, *targets: NDArray[Any]) -> Any:
         """Return the weighted losses of a span, and fill its gradient."""
@@ -66,8 +62,8 @@ class Kernel(NamedTuple):
                 span.gradient[which] = part.gradient
 
 
-LABEL_LOGITS = Kernel(careful.label_logits, fast.label_logits, fast_from=0, lacks_masses=True)
-LABEL_PROBS = Kernel(careful.label_probs, domain=(0.0, np.inf), lacks_masses=True)
+LABEL_LOGITS = Kernel(careful.label_logits, fast.label_logits, fast_from=0, of_labels=True)
+LABEL_PROBS = Kernel(careful.label_probs, domain=(0.0, np.inf), of_labels=True)
 DENSE_LOGITS = Kernel(careful.dense_logits)
 DENSE_PROBS = Kernel(careful.dense_probs, domain=(0.0, np.inf))
 BINARY_PROBS = Kernel(careful.binary_probs, domain=(0.0, 1.0))

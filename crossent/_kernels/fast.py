@@ -17,7 +17,7 @@ Sure = NDArray[np.bool_]
 # Neither the sums of exponentials of a row nor their quotients lose digits to overflow or underflow
 # in this window, by the size of a number.
 WINDOW = {4: (2.0**-80, 2.0**120), 8: (2.0**-500, 2.0**500)}
-REACH = {4: 80.0, 8: 600.0}  # of |z|, for e^−|z| to be normal
+REACH = {4: 80.0, 8: 600.0}  # of (1 + γ) |z|, for σ(z)^γ e^−z to be normal
 LOG2_E = np.float32(1.4426950408889634)
 
 
@@ -33,7 +33,7 @@ def label_logits(span: Span, y: NDArray[np.intp]) -> tuple[Array, Sure]:
         others[rows] = add_up(e)
         if tile.gradient is not None:
             np.divide(tile.scale, others[rows] + one[rows], out=factor[rows])
-            # Nothing is 0 and not −0.
+            # Where nothing is weighted the gradient is 0, not −0.
             e.reshape(-1)[at_label] = np.where(np.equal(tile.scale, 0.0), 0.0, -others[rows])
             np.multiply(e, factor[rows].astype(e.dtype)[:, None], out=tile.gradient)
     wanted = None if span.gradient is None else factor
