@@ -123,9 +123,8 @@ class Form(NamedTuple):
     def evaluate(self, *, want_gradient: bool, dtype: Any = None) -> tuple[Any, Any]:
         """Return the loss, by default in the dtype of the predictions, and any gradient wanted."""
         x, divisor = self.predictions, self.divisor()
-        rows, classes = math.prod(x.shape[:-1]), x.shape[-1]
-        each = np.empty(rows, x.dtype) if self.reduction == "none" else None
-        gradient = np.empty((rows, classes), x.dtype) if want_gradient else None
+        each = np.empty(x.size // x.shape[-1], x.dtype) if self.reduction == "none" else None
+        gradient = np.empty(x.shape, x.dtype).reshape(-1, x.shape[-1]) if want_gradient else None
 
         def compute(index: Index, place: slice, scratch: NDArray[Any]) -> float:
             weight = self.weighted_mass(index) if self.kernel.of_labels else self.weights(index)
@@ -157,25 +156,25 @@ class Form(NamedTuple):
         return self.weights(index) * self.target.mass(index)
 
     def divisor(self) -> float:
-        """Return what the sum of the losses is divided by."""
-        *batch, classes = self.predictions.shape
-        count = math.prod(batch) if self.counted is None else int(self.counted.sum())
-        return divide_by(self.reduction, count, self.weighted_mass, tuple(batch), classes)
+        """Return what the losses, or their sum, are divided by."""
+        if self.reduction in {"none", "sum"}:
+            return 1.0
+        shape = self.predictions.shape
+        count = math.prod(shape[:-1]) if self.counted is None else int(self.counted.sum())
+        return divide_by(self.reduction, count, self.weighted_mass, shape)
 
     def restore(self, x: NDArray[Any]) -> Any:
         """Return an array like the predictions, with the class axis where it was."""
         return x[..., 0][()] if self.axis is None else moved(x, -1, self.axis)
 
 
-def divide_by(
-    reduction: str, count: int, mass: Callable[[Index], Any], batch: Shape, classes: int = 1
-) -> float:
+def divide_by(reduction: str, count: int, mass: Callable[[Index], Any], shape: Shape) -> float:
     """Return what a sum of losses is divided by, and warn the caller if that is nothing."""
     divisor = float(count) if reduction == "mean" else 1.0
     if reduction == "weighted_mean":
         sums = [
             total(np.broadcast_to(mass(index), place.stop - place.start).astype(WIDE))
-            for index, place in spans(batch, max(1, SPAN // classes))
+            for index, place in spans(shape[:-1], max(1, SPAN // shape[-1]))
         ]
         divisor = total(sums)
     if divisor == 0.0:

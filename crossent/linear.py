@@ -99,7 +99,7 @@ def linear_cross_entropy(
     _validate.reduction(reduction)
     counted = np.ones(y.shape, bool) if counted is None else counted
     mass = (counted * class_weights[y]).reshape(-1)
-    divisor = divide_by(reduction, int(counted.sum()), lambda index: mass[index], mass.shape)
+    divisor = divide_by(reduction, int(counted.sum()), lambda index: mass[index], (mass.size, 1))
     # Smoothed, a label without mass leaves the masses of the other classes.
     rows = np.flatnonzero(counted if smoothing else mass)
     shapes, dtype, wide = (h.shape, y.shape), np.result_type(h, w), np.result_type(h, w, np.float32)
@@ -141,8 +141,8 @@ class LinearForm(NamedTuple):
         if self.reduction != "none":
             value = np.asarray(total(losses) / self.divisor if self.divisor else np.nan)
         if gradient is not None:
-            gradient = LinearGradient(*(_cast(each, self.dtype) for each in gradient))
-            gradient = gradient._replace(hidden=gradient.hidden.reshape(self.shapes[0]))
+            h, w, b = (_cast(each, self.dtype) for each in gradient)
+            gradient = LinearGradient(h.reshape(self.shapes[0]), w, b)
         return value.astype(self.dtype)[()], gradient
 
     @property
@@ -150,27 +150,25 @@ class LinearForm(NamedTuple):
         """Of the gradient."""
         return 1.0 / self.divisor if self.divisor else 0.0
 
-    @property
-    def soft(self) -> Array:
-        """The mass that smoothing gives each class."""
-        return self.smoothing / len(self.weight) * self.class_weight
-
     def losses(self, rows: NDArray[np.intp], gradient: LinearGradient | None) -> Array:
         """Return the losses of some rows, and add their gradient to ``gradient``."""
         chunks = Chunks(self, rows)
         one, others, linear = chunks.sums()
-        hard, soft = (1.0 - self.smoothing) * self.class_weight[chunks.labels], self.soft.sum()
-        whole, scale = others + one, self.scale * (hard + soft)
+        # A class has the mass w_k ε / V, the label w_y (1 − ε) besides.
+        soft = self.smoothing / len(self.weight) * self.class_weight
+        hard, all_soft = (1.0 - self.smoothing) * self.class_weight[chunks.labels], soft.sum()
+        whole, scale = others + one, self.scale * (hard + all_soft)
         factor = scale / whole
         losses, sure = fast.from_sums(others, one, factor, scale, self.hidden.dtype)
         losses *= hard
         if self.smoothing:
-            losses += soft * np.log(whole) - self.smoothing / len(self.weight) * linear
+            losses += all_soft * np.log(whole) - self.smoothing / len(self.weight) * linear
             sure &= np.isfinite(linear)  # a class at −∞ with a weight of 0 makes it nan
         if gradient is not None:
-            at_label = (soft * one - hard * others) / whole - self.soft[chunks.labels]
-            chunks.add_gradient(factor, self.scale * at_label, sure, gradient)
-        again = np.flatnonzero(~sure)
+            at_label = (all_soft * one - hard * others) / whole - soft[chunks.labels]
+            at_label, soft = self.scale * at_label, self.scale * soft
+            chunks.add_gradient(factor, at_label, soft, ~sure, gradient)
+        again = (~sure).nonzero()[0]
         step = max(1, LOGITS // len(self.weight))
         for start in range(0, len(again), step):
             some = again[start : start + step]
@@ -234,18 +232,17 @@ class Chunks:
         return one, others, linear
 
     def add_gradient(
-        self, factor: Array, at_label: Array, sure: NDArray[np.bool_], gradient: LinearGradient
+        self, factor: Array, at_label: Array, soft: Array, unsure: Any, gradient: LinearGradient
     ) -> None:
-        """Add the gradient of the rows that are sure."""
-        soft = self.form.scale * self.form.soft
-        self.hidden[~sure] = 0.0
+        """Add the gradient of the rows that are sure: factor · e^z − soft, or that at the label."""
+        self.hidden[unsure] = 0.0
         for chunk, z, own in self:
             e = fast.exponentials(z, z.reshape(-1))
             e *= factor.astype(e.dtype)[:, None]
             if self.form.smoothing:
                 e -= soft[chunk].astype(e.dtype)
             e[own] = at_label[own[0]]
-            e[~sure] = 0.0
+            e[unsure] = 0.0
             gradient.hidden[self.rows] += e @ self.form.weight[chunk]
             gradient.weight[chunk] += e.T @ self.hidden
             if gradient.bias is not None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossent._kernels import careful, fast
-from crossent._kernels._exact import weighted
+from crossent._kernels._exact import column, weighted
 from crossent._spans import LARGE, SPAN, WIDE, Array, Span
 
 # (z, want_gradient, *targets) -> of each row the loss, any gradient wanted, and the unit of both
@@ -46,9 +46,7 @@ class Kernel(NamedTuple):
         want_gradient = span.gradient is not None
         loss, gradient, subnormal_unit = self.careful(span.x.astype(WIDE), want_gradient, *targets)
         if span.gradient is not None:
-            scale = span.scale * subnormal_unit
-            scale = scale if isinstance(scale, float) else scale[:, None]
-            span.gradient[...] = weighted(scale, gradient)
+            span.gradient[...] = weighted(column(span.scale * subnormal_unit), gradient)
         return weighted(span.weight * subnormal_unit, loss)
 
     def redo(self, rows: NDArray[np.intp], span: Span, losses: Any, *targets: Any) -> None:

@@ -18,6 +18,11 @@ def weighted(weight: Any, x: Any) -> Any:
     return np.where(weight == 0.0, 0.0, weight * x)
 
 
+def column(x: Any) -> Any:
+    """Return numbers of rows so that they broadcast to the rows."""
+    return x if isinstance(x, float) else x[:, None]
+
+
 def difference(a: Array, b: Array) -> tuple[Array, Array]:
     """Return a − b rounded, and what rounding took from it (Knuth's two-sum)."""
     s = a - b
@@ -55,13 +60,13 @@ class Parts(NamedTuple):
     loss: Array  # −log p_y
     miss: Array  # 1 − p_y, the sum of the other probabilities
     p: Array  # the probabilities of all classes
-    subnormal_unit: Array  # 1, or what keeps results from being subnormal before they are weighted
+    subnormal_unit: Any  # 1, or (R,): keeps results from being subnormal before they are weighted
 
 
 def leave_one_out(z: Array, y: NDArray[np.intp]) -> Parts:
     """Split each row of logits (R, C) into class ``y`` (R,) and the rest."""
     near = (z.max(axis=1) <= NEAR) & (z.min(axis=1) >= -NEAR)
-    if near.all():
+    if np.count_nonzero(near) == len(near):
         return _direct(z, y)
     parts = Parts(np.empty(len(z)), np.empty(len(z)), np.empty_like(z), np.empty(len(z)))
     for rows, method in ((near, _direct), (~near, _shifted)):
@@ -80,7 +85,7 @@ def _direct(z: Array, y: NDArray[np.intp]) -> Parts:
     whole = others + one
     p /= whole[:, None]
     p[own] = one / whole
-    return Parts(np.log1p(others / one), others / whole, p, np.ones(len(z)))
+    return Parts(np.log1p(others / one), others / whole, p, 1.0)
 
 
 def _shifted(z: Array, y: NDArray[np.intp]) -> Parts:

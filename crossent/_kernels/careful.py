@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crossent._kernels._exact import difference, leave_one_out, lift, product, weighted
+from crossent._kernels._exact import column, difference, leave_one_out, lift, product, weighted
 from crossent._spans import Array
 from crossent._sums import row_sums
 
@@ -22,7 +22,8 @@ Answer = tuple[Array, Any, Any]
 def softmax(z: Array) -> Array:
     """Return the probabilities of each row."""
     parts = leave_one_out(z, z.argmax(axis=1))
-    return parts.p * parts.subnormal_unit[:, None]
+    p: Array = parts.p * column(parts.subnormal_unit)
+    return p
 
 
 def log_softmax(z: Array) -> Array:
@@ -77,12 +78,12 @@ def dense_logits(z: Array, want_gradient: bool, mass: Array) -> Answer:
     best = z.argmax(axis=1)
     parts = leave_one_out(z, best)
     subnormal_unit = parts.subnormal_unit
-    gap = _gap(z, best) / subnormal_unit[:, None]
+    gap = _gap(z, best) / column(subnormal_unit)
     loss = row_sums(weighted(mass, _surprise(gap, parts.loss)))
     if not want_gradient:
         return loss, None, subnormal_unit
     # p_j Σ_k m_k − m_j, written without the difference of what is nearly equal for m one-hot.
-    miss = 1.0 / subnormal_unit[:, None] - parts.p
+    miss = 1.0 / column(subnormal_unit) - parts.p
     miss[np.arange(len(z)), best] = parts.miss
     most = np.arange(len(z)), mass.argmax(axis=1)
     rest = mass.copy()
