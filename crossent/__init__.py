@@ -2,13 +2,7 @@
 
 from crossent.activations import log_sigmoid, log_softmax, logsumexp, sigmoid, softmax
 from crossent.gradients import check_grad, grad, value_and_grad
-from crossent.information import (
-    cross_entropy,
-    entropy,
-    js_divergence,
-    kl_divergence,
-    perplexity,
-)
+from crossent.information import cross_entropy, entropy, js_divergence, kl_divergence, perplexity
 from crossent.linear import linear_cross_entropy
 from crossent.losses import (
     binary_cross_entropy,

@@ -6,15 +6,17 @@ the rest of the package works with.
 
 import math
 import operator
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from crossent._spans import SPAN, spans
+from crossent._spans import SPAN, Shape, moved, spans
 
 Floats = NDArray[Any]  # float16, float32 or float64
 
+FLOATS = set(map(np.dtype, (np.float16, np.float32, np.float64)))
 REDUCTIONS = ("none", "sum", "mean", "weighted_mean")
 
 
@@ -29,7 +31,7 @@ def real(name: str, value: ArrayLike) -> NDArray[Any]:
     array = _array(name, value)
     if array.dtype.kind in "iub":
         return array
-    if array.dtype not in (np.float16, np.float32, np.float64):
+    if array.dtype not in FLOATS:
         raise TypeError(
             f"{name} has dtype {array.dtype}: give real numbers, as float16, float32 or float64"
         )
@@ -53,7 +55,7 @@ def number(name: str, value: float, low: float, high: float, rule: str) -> float
     array = np.asarray(value)
     if array.ndim or array.dtype.kind not in "iuf":
         raise TypeError(f"{name} is {value!r}: it must be one real number")
-    if not (low <= value <= high and np.isfinite(array)):
+    if not (low <= value <= high and math.isfinite(value)):
         raise ValueError(f"{name} is {value}: it must be {rule}")
     return float(value)
 
@@ -99,24 +101,24 @@ def axes(name: str, array: Floats, axis: int | tuple[int, ...] | None) -> tuple[
     """Return distinct axes of ``array``, none of them empty, counted from 0."""
     if axis is None:
         axis = tuple(range(array.ndim))
-    found = tuple(_integer("axis", one) for one in (axis if isinstance(axis, tuple) else (axis,)))
-    if not all(-array.ndim <= one < array.ndim for one in found):
+    found = [_integer("axis", one) for one in (axis if isinstance(axis, tuple) else (axis,))]
+    if [one for one in found if not -array.ndim <= one < array.ndim]:
         raise ValueError(
             f"axis is {axis}, but {name} has shape {array.shape}: an axis is from {-array.ndim} "
             f"to {array.ndim - 1}"
             if array.ndim
             else f"{name} is a single number: it needs a class axis"
         )
-    found = tuple(one % array.ndim for one in found)
+    found = [one % array.ndim for one in found]
     if len(set(found)) < len(found):
         raise ValueError(
             f"axis is {axis}, which names an axis of {name} twice: name each axis once"
         )
-    if 0 in (array.shape[one] for one in found):
+    if 0 in [array.shape[one] for one in found]:
         raise ValueError(
             f"{name} has shape {array.shape}, empty along axis {axis}: it needs a class"
         )
-    return found
+    return tuple(found)
 
 
 def class_axis(name: str, array: Floats, axis: int) -> int:
@@ -127,12 +129,10 @@ def class_axis(name: str, array: Floats, axis: int) -> int:
 def same_classes(arrays: dict[str, Floats], axes: dict[str, int]) -> None:
     """Refuse arrays whose class axes differ or whose other axes do not broadcast."""
     classes = {(axes[name], array.shape[axes[name]]) for name, array in arrays.items()}
-    try:
+    with suppress(ValueError):
         np.broadcast_shapes(*(array.shape for array in arrays.values()))
         if len(classes) == 1:
             return
-    except ValueError:
-        pass
     shapes = " and ".join(f"{name} has shape {array.shape}" for name, array in arrays.items())
     raise ValueError(
         f"{shapes}: they need the same classes, and other axes that are equal or broadcast"
@@ -182,14 +182,14 @@ def scores(name: str, value: ArrayLike, axis: int) -> tuple[Floats, int]:
 
 
 def labels(
-    value: ArrayLike, name: str, array: Floats, axis: int, ignore_index: int | None
+    value: ArrayLike, predictions: str, shape: Shape, axis: int, ignore_index: int | None
 ) -> tuple[NDArray[np.intp], NDArray[np.bool_] | None]:
     """Return class indices, 0 where ignored, and a mask of those that count if any may not."""
     found = _array("labels", value)
-    batch = _without(axis, array.shape)
+    batch = _without(axis, shape)
     if found.shape != batch:
-        others = [one for one in range(array.ndim) if _without(one, array.shape) == found.shape]
-        if found.shape == array.shape:
+        others = [one for one in range(len(shape)) if _without(one, shape) == found.shape]
+        if found.shape == shape:
             remedy = "labels are class indices; one-hot targets go to the loss without 'sparse_'"
         elif found.shape == (*batch, 1):
             remedy = "drop the trailing axis with labels.squeeze(-1)"
@@ -197,19 +197,19 @@ def labels(
             remedy = f"labels needs shape {batch}; the shape it has would fit axis={others[0]}"
         else:
             remedy = f"labels needs shape {batch}"
-        raise _mismatch("labels", found, name, array, remedy)
+        raise _mismatch("labels", found.shape, predictions, shape, remedy)
     if found.dtype.kind not in "iu":
         raise TypeError(
             f"labels has dtype {found.dtype}: class indices are integers; use labels.astype(int) "
             "if these are whole numbers"
         )
-    classes = array.shape[axis]
+    classes = shape[axis]
     wrong = (found < 0) | (found >= classes)
     counted = None
     if ignore_index is not None:
         counted = found != _integer("ignore_index", ignore_index)
         wrong &= counted
-    if wrong.any():
+    if np.count_nonzero(wrong):
         index = _first(wrong)
         raise IndexError(
             f"{_element('labels', index)} is {found[index]}: the labels of {classes} classes are "
@@ -220,15 +220,15 @@ def labels(
     return found.astype(np.intp, copy=False), counted
 
 
-def dense_targets(value: ArrayLike, name: str, array: Floats, axis: int) -> Floats:
+def dense_targets(value: ArrayLike, predictions: str, like: Floats, axis: int) -> NDArray[Any]:
     """Return target distributions of the shape of the predictions."""
     found = real("targets", value)
-    if found.shape != array.shape:
-        sparse = found.shape == _without(axis, array.shape)
+    if found.shape != like.shape:
+        sparse = found.shape == _without(axis, like.shape)
         remedy = (
             "class indices go to the loss with 'sparse_'" if sparse else "give both the same shape"
         )
-        raise _mismatch("targets", found, name, array, remedy)
+        raise _mismatch("targets", found.shape, predictions, like.shape, remedy)
     distribution("targets", found, axis, "; weights go to class_weight or sample_weight")
     return found
 
@@ -241,7 +241,8 @@ def linear(
     if h.ndim == 0 or w.ndim != 2 or h.shape[-1] != w.shape[1]:
         turned = h.ndim and w.ndim == 2 and h.shape[-1] == w.shape[0]
         remedy = "it needs a row for each class and a column for each hidden unit"
-        raise _mismatch("weight", w, "hidden", h, remedy + "; use weight.T" * bool(turned))
+        remedy += "; use weight.T" * bool(turned)
+        raise _mismatch("weight", w.shape, "hidden", h.shape, remedy)
     if len(w) < 2:
         raise ValueError(
             f"weight has shape {w.shape}: it needs two or more rows, one for each class"
@@ -250,15 +251,13 @@ def linear(
         return h, w, None
     b = floating("bias", bias)
     if b.shape != w.shape[:1]:
-        raise _mismatch("bias", b, "weight", w, f"bias needs shape ({len(w)},)")
+        raise _mismatch("bias", b.shape, "weight", w.shape, f"bias needs shape ({len(w)},)")
     return h, w, b
 
 
 def weight_of_classes(value: ArrayLike | None, classes: int) -> NDArray[np.float64]:
     """Return a weight for each class, ones for None."""
-    if value is None:
-        return np.ones(classes)
-    found = floating("class_weight", value)
+    found = np.ones(classes) if value is None else floating("class_weight", value)
     if found.shape != (classes,):
         raise ValueError(f"class_weight has shape {found.shape}: it needs shape ({classes},)")
     return _weight("class_weight", found, found.shape, "a shape").astype(np.float64)
@@ -270,7 +269,7 @@ def binary(name: str, predictions: ArrayLike, targets: ArrayLike) -> tuple[Float
     found = real("targets", targets)
     if found.shape != array.shape:
         remedy = "give both the same shape, for nothing is broadcast: squeeze or reshape one"
-        raise _mismatch("targets", found, name, array, remedy)
+        raise _mismatch("targets", found.shape, name, array.shape, remedy)
     probabilities("targets", found, "; map labels -1 and 1 with (targets + 1) / 2")
     return array, found
 
@@ -284,15 +283,15 @@ def class_weight(value: ArrayLike | None, array: Floats, axis: int) -> Floats | 
     if found.shape == (classes,):
         found = np.expand_dims(found, tuple(range(1, array.ndim - axis)))
     fits = f"shape ({classes},), one for each class, or one"
-    return np.moveaxis(_weight("class_weight", found, array.shape, fits), axis, -1)
+    return moved(_weight("class_weight", found, array.shape, fits), axis, -1)
 
 
-def weight(name: str, value: ArrayLike | None, shape: tuple[int, ...]) -> Floats | float:
+def weight(name: str, value: ArrayLike | None, shape: Shape) -> Floats | float:
     """Return weights broadcast to ``shape``, 1 for None."""
     return 1.0 if value is None else _weight(name, floating(name, value), shape, "a shape")
 
 
-def _weight(name: str, found: Floats, shape: tuple[int, ...], fits: str) -> Floats:
+def _weight(name: str, found: Floats, shape: Shape, fits: str) -> Floats:
     if not (found.min(initial=0.0) >= 0.0 and found.max(initial=0.0) < np.inf):
         valid = (found >= 0.0) & (found < np.inf)
         _refuse_first(name, found, ~valid, "weights are finite and not negative")
@@ -304,11 +303,11 @@ def _weight(name: str, found: Floats, shape: tuple[int, ...], fits: str) -> Floa
         ) from error
 
 
-def _mismatch(first: str, a: Floats, second: str, b: Floats, remedy: str) -> ValueError:
-    return ValueError(f"{first} has shape {a.shape} and {second} has shape {b.shape}: {remedy}")
+def _mismatch(first: str, shape: Shape, second: str, other: Shape, remedy: str) -> ValueError:
+    return ValueError(f"{first} has shape {shape} and {second} has shape {other}: {remedy}")
 
 
-def _without(axis: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+def _without(axis: int, shape: Shape) -> Shape:
     return shape[:axis] + shape[axis + 1 :]
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from crossent._forms import FORMS, Form
 from crossent.linear import linear_cross_entropy
-from crossent.losses import FORMS, Form
 
 
 def value_and_grad(loss: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
@@ -42,8 +42,8 @@ def value_and_grad(loss: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
 
     def evaluate(*arrays: ArrayLike, **options: Any) -> tuple[Any, Any]:
         with np.errstate(all="ignore"):
-            value, slopes = build(*arrays, **options).evaluate(gradient=True)
-            return value, slopes
+            value, gradient = build(*arrays, **options).evaluate(want_gradient=True)
+            return value, gradient
 
     return evaluate
 
@@ -82,11 +82,10 @@ def grad(loss: Callable[..., Any]) -> Callable[..., Any]:
     >>> crossent.grad(crossent.sparse_categorical_cross_entropy_with_logits)([[40.0, 0.0]], [0])
     array([[-4.24835426e-18,  4.24835426e-18]])
     """
-    build = _form_of(loss)
+    both = value_and_grad(loss)
 
     def gradient(*arrays: ArrayLike, **options: Any) -> Any:
-        with np.errstate(all="ignore"):
-            return build(*arrays, **options).evaluate(gradient=True)[1]
+        return both(*arrays, **options)[1]
 
     return gradient
 
@@ -160,7 +159,7 @@ def check_grad(
         if form.predictions.size == 0:
             raise ValueError("there are no predictions, so there is nothing to compare")
         form = form._replace(predictions=form.predictions.astype(np.float64))
-        value, analytic = form.evaluate(gradient=True)
+        value, analytic = form.evaluate(want_gradient=True)
         if not np.isfinite(value).all():
             raise ValueError(f"the loss is {value}, so it has no derivative to compare with")
         numerical = form.restore(_derivative(form))
@@ -173,20 +172,21 @@ def check_grad(
 def _derivative(form: Form) -> NDArray[np.float64]:
     """Return the numerical derivative of the sum of the losses."""
     x = form.predictions
-    room = np.minimum(x - form.domain[0], form.domain[1] - x)
+    room = np.minimum(x - form.kernel.domain[0], form.kernel.domain[1] - x)
     steps = np.where(room > 0.0, np.minimum(room, 1.0), 1.0) / 256.0
     result = np.empty_like(x)
     for index in np.ndindex(x.shape):
-        slopes = []
+        quotients = []
         for step in (steps[index], steps[index] / 2.0):
             ends = x.copy(), x.copy()
             ends[0][index] -= step
             ends[1][index] += step
             low, high = (
-                np.sum(form._replace(predictions=end).evaluate(gradient=False)[0]) for end in ends
+                np.sum(form._replace(predictions=end).evaluate(want_gradient=False)[0])
+                for end in ends
             )
-            slopes.append((high - low) / (ends[1][index] - ends[0][index]))
-        result[index] = (4.0 * slopes[1] - slopes[0]) / 3.0
+            quotients.append((high - low) / (ends[1][index] - ends[0][index]))
+        result[index] = (4.0 * quotients[1] - quotients[0]) / 3.0
     return result
 
 

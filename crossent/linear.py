@@ -6,8 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from crossent import _kernels, _spans, _validate, losses
-from crossent._spans import WORK, Array
+from crossent import _kernels, _validate
+from crossent._forms import Form, Labels, differentiable, divide_by
+from crossent._kernels import fast
+from crossent._spans import WIDE, Array
+from crossent._sums import block_sums, total
 
 ROWS = 1 << 10  # of `hidden` at a time: enough to make a matrix product efficient
 LOGITS = 1 << 19  # at a time
@@ -21,7 +24,7 @@ class LinearGradient(NamedTuple):
     bias: NDArray[Any] | None
 
 
-@losses.differentiable
+@differentiable
 def linear_cross_entropy(
     hidden: ArrayLike,
     weight: ArrayLike,
@@ -32,7 +35,7 @@ def linear_cross_entropy(
     label_smoothing: float = 0.0,
     ignore_index: int | None = None,
     reduction: str = "mean",
-) -> Any:
+) -> "LinearForm":
     r"""Cross-entropy of the logits of a linear layer, which are never all in memory.
 
     .. math:: \ell = -w_y \log \operatorname{softmax}(W h + b)_y
@@ -89,165 +92,158 @@ def linear_cross_entropy(
     np.float64(0.1269280110429725)
     """
     h, w, b = _validate.linear(hidden, weight, bias)
-    logits = np.broadcast_to(h.dtype.type(0.0), (*h.shape[:-1], len(w)))
+    logits = (*h.shape[:-1], len(w))
     y, counted = _validate.labels(labels, "hidden @ weight.T", logits, h.ndim - 1, ignore_index)
     class_weights = _validate.weight_of_classes(class_weight, len(w))
     smoothing = _validate.fraction("label_smoothing", label_smoothing)
     _validate.reduction(reduction)
-    kept = np.ones(y.size, bool) if counted is None else counted.reshape(-1)
-    count = int(kept.sum())
+    counted = np.ones(y.shape, bool) if counted is None else counted
+    mass = (counted * class_weights[y]).reshape(-1)
+    divisor = divide_by(reduction, int(counted.sum()), lambda index: mass[index], (mass.size, 1))
+    # Smoothed, a label without mass leaves the masses of the other classes.
+    rows = np.flatnonzero(counted if smoothing else mass)
+    shapes, dtype, wide = (h.shape, y.shape), np.result_type(h, w), np.result_type(h, w, np.float32)
+    h, w, b = (_cast(each, wide) for each in (h.reshape(y.size, h.shape[-1]), w, b))
     y = y.reshape(-1)
-    mass = kept * class_weights[y]
-    divisor = losses.divide_by(reduction, count, mass.shape, lambda index: mass[index])
-    if smoothing == 0.0:
-        kept = mass > 0.0
-    return LinearForm(h, w, b, y, kept, class_weights, smoothing, divisor, reduction)
+    return LinearForm(h, w, b, y, rows, class_weights, smoothing, divisor, reduction, shapes, dtype)
+
+
+def _cast(array: Any, dtype: Any) -> Any:
+    return None if array is None else array.astype(dtype, copy=False)
 
 
 class LinearForm(NamedTuple):
-    """The loss with valid arguments: see `losses.Form`."""
+    """The loss with valid arguments: see `_forms.Form`."""
 
-    hidden: NDArray[Any]
-    weight: NDArray[Any]
-    bias: NDArray[Any] | None
+    hidden: NDArray[Any]  # (N, D), float32 or float64 like the next two
+    weight: NDArray[Any]  # (V, D)
+    bias: NDArray[Any] | None  # (V,)
     labels: NDArray[np.intp]  # (N,)
-    kept: NDArray[np.bool_]  # (N,)
+    rows: NDArray[np.intp]  # that have a mass
     class_weight: Array  # (V,)
     smoothing: float
     divisor: float
     reduction: str
+    shapes: tuple[tuple[int, ...], tuple[int, ...]]  # of hidden and labels, as they were given
+    dtype: np.dtype[Any]  # of the result
 
-    def evaluate(self, *, gradient: bool) -> tuple[Any, LinearGradient | None]:
+    def evaluate(self, *, want_gradient: bool) -> tuple[Any, LinearGradient | None]:
         """Return the loss and, if wanted, its gradient."""
-        losses.warn_of_nothing(self.divisor)
-        dtype = np.result_type(self.hidden, self.weight)
-        work = np.result_type(dtype, np.float32)
-        layer = Layer(
-            self.hidden.reshape(len(self.labels), self.hidden.shape[-1]).astype(work, copy=False),
-            self.weight.astype(work, copy=False),
-            None if self.bias is None else self.bias.astype(work, copy=False),
-            self.labels,
-            self.class_weight,
-            self.smoothing,
-            1.0 / self.divisor if self.divisor else 0.0,
-        )
-        slopes = layer.zeros() if gradient else None
-        each = np.zeros(len(self.labels))
-        rows = np.flatnonzero(self.kept)
-        for start in range(0, len(rows), ROWS):
-            which = rows[start : start + ROWS]
-            each[which] = layer.work(which, slopes)
-        value = np.reshape(each, self.hidden.shape[:-1])
+        losses = np.zeros(len(self.labels))
+        gradient = None
+        if want_gradient:
+            bias = None if self.bias is None else np.zeros_like(self.bias)
+            gradient = LinearGradient(np.zeros_like(self.hidden), np.zeros_like(self.weight), bias)
+        for start in range(0, len(self.rows), ROWS):
+            rows = self.rows[start : start + ROWS]
+            losses[rows] = self.losses(rows, gradient)
+        value = losses.reshape(self.shapes[1])
         if self.reduction != "none":
-            value = np.asarray(_spans.total(each) / self.divisor if self.divisor else np.nan)
-        if slopes is not None:
-            slopes = LinearGradient(
-                slopes.hidden.reshape(self.hidden.shape).astype(dtype, copy=False),
-                slopes.weight.astype(dtype, copy=False),
-                None if slopes.bias is None else slopes.bias.astype(dtype, copy=False),
-            )
-        return value.astype(dtype)[()], slopes
+            value = np.asarray(total(losses) / self.divisor if self.divisor else np.nan)
+        if gradient is not None:
+            h, w, b = (_cast(each, self.dtype) for each in gradient)
+            gradient = LinearGradient(h.reshape(self.shapes[0]), w, b)
+        return value.astype(self.dtype)[()], gradient
 
+    @property
+    def scale(self) -> float:
+        """Of the gradient."""
+        return 1.0 / self.divisor if self.divisor else 0.0
 
-class Layer(NamedTuple):
-    """A linear layer, its labels, and what the loss of them is weighted with."""
-
-    hidden: NDArray[Any]  # (N, D), float32 or float64 like the next two
-    weight: NDArray[Any]
-    bias: NDArray[Any] | None
-    labels: NDArray[np.intp]
-    class_weight: Array
-    smoothing: float
-    scale: float  # of the gradient
-
-    def zeros(self) -> LinearGradient:
-        """Return a gradient to add to."""
-        bias = None if self.bias is None else np.zeros_like(self.bias)
-        return LinearGradient(np.zeros_like(self.hidden), np.zeros_like(self.weight), bias)
-
-    def work(self, which: NDArray[np.intp], slopes: LinearGradient | None) -> Array:
-        """Return the losses of some rows, and add their gradient to ``slopes``."""
-        h, y = self.hidden[which], self.labels[which]
-        scratch = np.empty(max(LOGITS, len(h)), h.dtype)
-        one, others, linear = np.empty(len(h)), np.zeros(len(h)), np.zeros(len(h))
-        for block, z, own in self.blocks(h, y, scratch):
-            one[own[0]] = np.exp(z[own], dtype=WORK)
-            if self.smoothing:
-                linear += np.einsum("ij,j->i", z, self.class_weight[block], dtype=WORK)
-            e = _kernels.exponentials(z, z.reshape(-1))
-            e[own] = 0.0
-            others += _kernels.block_sums(e, large=True)
-
-        # A class has the share w_k ε / V of the target, the label w_y (1 − ε) besides.
-        hard = (1.0 - self.smoothing) * self.class_weight[y]
+    def losses(self, rows: NDArray[np.intp], gradient: LinearGradient | None) -> Array:
+        """Return the losses of some rows, and add their gradient to ``gradient``."""
+        chunks = Chunks(self, rows)
+        one, others, linear = chunks.sums()
+        # A class has the mass w_k ε / V, the label w_y (1 − ε) besides.
         soft = self.smoothing / len(self.weight) * self.class_weight
-        whole = others + one
-        result: Array = hard * np.log1p(others / one)
+        hard, all_soft = (1.0 - self.smoothing) * self.class_weight[chunks.labels], soft.sum()
+        whole, scale = others + one, self.scale * (hard + all_soft)
+        factor = scale / whole
+        losses, sure = fast.from_sums(others, one, factor, scale, self.hidden.dtype)
+        losses *= hard
         if self.smoothing:
-            result += soft.sum() * np.log(whole) - self.smoothing / len(self.weight) * linear
-        share = hard + soft.sum()
-        factor = self.scale * share / whole
-        good = _kernels.moderate(others, one, h.dtype)
-        good &= np.isfinite(linear)  # a class at −∞ with a weight of 0 makes it nan
-        good &= _kernels.liftless(factor, self.scale * share, h.dtype)
-        if slopes is not None:
-            at_label = self.scale * ((soft.sum() * one - hard * others) / whole - soft[y])
-            if not good.all():
-                h[~good] = 0.0
-            slopes.hidden[which] = 0.0
-            for block, z, own in self.blocks(h, y, scratch):
-                e = _kernels.exponentials(z, z.reshape(-1))
-                e *= factor.astype(e.dtype)[:, None]
-                if self.smoothing:
-                    e -= (self.scale * soft[block]).astype(e.dtype)
-                e[own] = at_label[own[0]]
-                e[~good] = 0.0
-                slopes.hidden[which] += e @ self.weight[block]
-                slopes.weight[block] += e.T @ h
-                if slopes.bias is not None:
-                    slopes.bias[block] += e.sum(axis=0)
-        bad = np.flatnonzero(~good)
+            losses += all_soft * np.log(whole) - self.smoothing / len(self.weight) * linear
+            sure &= np.isfinite(linear)  # a class at −∞ with a weight of 0 makes it nan
+        if gradient is not None:
+            at_label = (all_soft * one - hard * others) / whole - soft[chunks.labels]
+            at_label, soft = self.scale * at_label, self.scale * soft
+            chunks.add_gradient(factor, at_label, soft, ~sure, gradient)
+        again = (~sure).nonzero()[0]
         step = max(1, LOGITS // len(self.weight))
-        for start in range(0, len(bad), step):
-            rows = bad[start : start + step]
-            result[rows] = self.carefully(which[rows], slopes)
-        return result
+        for start in range(0, len(again), step):
+            some = again[start : start + step]
+            losses[some] = self.redo(rows[some], gradient)
+        return losses
 
-    def blocks(
-        self, h: NDArray[Any], y: NDArray[np.intp], scratch: NDArray[Any]
-    ) -> Iterator[tuple[slice, NDArray[Any], tuple[NDArray[np.intp], NDArray[np.intp]]]]:
-        """Yield the classes in blocks: which, their logits, and where in them the labels are."""
-        step = scratch.size // len(h)
-        for start in range(0, len(self.weight), step):
-            block = slice(start, min(start + step, len(self.weight)))
-            z = scratch[: len(h) * (block.stop - start)].reshape(len(h), -1)
-            np.matmul(h, self.weight[block].T, out=z)
-            if self.bias is not None:
-                z += self.bias[block]
-            rows = np.flatnonzero((y >= start) & (y < block.stop))
-            yield block, z, (rows, y[rows] - start)
-
-    def carefully(self, rows: NDArray[np.intp], slopes: LinearGradient | None) -> Array:
-        """Return the losses of rows whose logits are not moderate, and add their gradient."""
+    def redo(self, rows: NDArray[np.intp], gradient: LinearGradient | None) -> Array:
+        """Return the losses of rows with all their logits, and add their gradient."""
         h = self.hidden[rows]
         z = h @ self.weight.T
         if self.bias is not None:
             z += self.bias
-        form = losses.FORMS[losses.sparse_categorical_cross_entropy_with_logits](
-            z,
-            self.labels[rows],
-            class_weight=self.class_weight,
-            label_smoothing=self.smoothing,
-            reduction="none",
-        )
-        result, slope = form.evaluate(gradient=slopes is not None)
-        if slopes is not None:
-            slope *= self.scale
-            slopes.hidden[rows] = slope @ self.weight
+        weight = np.broadcast_to(self.class_weight, z.shape)
+        target = Labels(self.labels[rows], weight, self.smoothing, len(self.weight))
+        kernel = _kernels.DENSE_LOGITS if self.smoothing else _kernels.LABEL_LOGITS
+        form = Form(z, 1, kernel, target, 1.0, "none")
+        losses, of_logits = form.evaluate(want_gradient=gradient is not None)
+        if gradient is not None:
+            of_logits *= self.scale
+            gradient.hidden[rows] = of_logits @ self.weight
             step = max(1, LOGITS // max(1, h.shape[1]))
             for start in range(0, len(self.weight), step):
-                part = slice(start, start + step)
-                slopes.weight[part] += slope[:, part].T @ h
-            if slopes.bias is not None:
-                np.add(slopes.bias, slope.sum(axis=0), out=slopes.bias)
-        return np.asarray(result)
+                classes = slice(start, start + step)
+                gradient.weight[classes] += of_logits[:, classes].T @ h
+            if gradient.bias is not None:
+                np.add(gradient.bias, of_logits.sum(axis=0), out=gradient.bias)
+        return np.asarray(losses)
+
+
+class Chunks:
+    """The logits of some rows of a layer, a chunk of classes at a time."""
+
+    def __init__(self, form: LinearForm, rows: NDArray[np.intp]) -> None:
+        self.form, self.rows = form, rows
+        self.hidden, self.labels = form.hidden[rows], form.labels[rows]
+        self.scratch = np.empty(max(LOGITS, len(rows)), self.hidden.dtype)
+
+    def __iter__(self) -> Iterator[tuple[slice, NDArray[Any], tuple[Any, Any]]]:
+        """Yield chunks: which classes, their logits, and where in them the labels are."""
+        rows, classes = len(self.hidden), len(self.form.weight)
+        step = self.scratch.size // rows
+        for start in range(0, classes, step):
+            chunk = slice(start, min(start + step, classes))
+            z = self.scratch[: rows * (chunk.stop - start)].reshape(rows, -1)
+            np.matmul(self.hidden, self.form.weight[chunk].T, out=z)
+            if self.form.bias is not None:
+                z += self.form.bias[chunk]
+            inside = np.flatnonzero((self.labels >= start) & (self.labels < chunk.stop))
+            yield chunk, z, (inside, self.labels[inside] - start)
+
+    def sums(self) -> tuple[Array, Array, Array]:
+        """Return e^z of the label, the sum of the others, and Σ w z if that is needed."""
+        one, others, linear = np.zeros((3, len(self.hidden)))
+        for chunk, z, own in self:
+            one[own[0]] = np.exp(z[own], dtype=WIDE)
+            if self.form.smoothing:
+                linear += np.einsum("ij,j->i", z, self.form.class_weight[chunk], dtype=WIDE)
+            e = fast.exponentials(z, z.reshape(-1))
+            e[own] = 0.0
+            others += block_sums(e)
+        return one, others, linear
+
+    def add_gradient(
+        self, factor: Array, at_label: Array, soft: Array, unsure: Any, gradient: LinearGradient
+    ) -> None:
+        """Add the gradient of the rows that are sure: factor · e^z − soft, or that at the label."""
+        self.hidden[unsure] = 0.0
+        for chunk, z, own in self:
+            e = fast.exponentials(z, z.reshape(-1))
+            e *= factor.astype(e.dtype)[:, None]
+            if self.form.smoothing:
+                e -= soft[chunk].astype(e.dtype)
+            e[own] = at_label[own[0]]
+            e[unsure] = 0.0
+            gradient.hidden[self.rows] += e @ self.form.weight[chunk]
+            gradient.weight[chunk] += e.T @ self.hidden
+            if gradient.bias is not None:
+                gradient.bias[chunk] += e.sum(axis=0)

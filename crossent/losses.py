@@ -4,76 +4,20 @@ A loss checks its arguments and brings them into one canonical form, `Form`; wha
 value of that form. `crossent.gradients` asks the same form for its gradient.
 """
 
-import math
-import warnings
 from collections.abc import Callable
-from functools import partial, wraps
-from typing import Any, NamedTuple, ParamSpec
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from crossent import _kernels, _spans, _validate
-
-P = ParamSpec("P")
+from crossent import _kernels, _validate
+from crossent._forms import Dense, Form, Labels, Pair, differentiable
+from crossent._kernels import Kernel
+from crossent._spans import moved
+from crossent._validate import Floats
 
 RAW = "; raw scores go to the same loss _with_logits"
-
-
-class Form(NamedTuple):
-    """A loss with valid arguments: one row of predictions for each element of the loss."""
-
-    predictions: _validate.Floats  # (..., K), classes last; K is 1 in a binary loss
-    axis: int | None  # where the classes were; None in a binary loss
-    domain: tuple[float, float]  # of a prediction
-    kernel: _spans.Kernel
-    weight: _validate.Floats | float  # of each element in the sum
-    divisor: float  # of the sum
-    reduction: str
-    span: int  # predictions that the kernel takes at a time
-
-    def evaluate(self, *, gradient: bool, dtype: Any = None) -> tuple[Any, Any]:
-        """Return the loss, by default in the dtype of the predictions, and any gradient wanted."""
-        warn_of_nothing(self.divisor)
-        value, slopes = _spans.map_loss(
-            self.kernel,
-            self.predictions,
-            self.weight,
-            self.divisor,
-            self.span,
-            gradient=gradient,
-            each=self.reduction == "none",
-        )
-        if self.reduction != "none":
-            value = np.asarray(value / self.divisor if self.divisor else np.nan)
-            value = value.astype(dtype or self.predictions.dtype)
-        return value[()], None if slopes is None else self.restore(slopes)
-
-    def restore(self, x: _validate.Floats) -> Any:
-        """Return an array like the predictions, with the class axis where it was."""
-        return x[..., 0][()] if self.axis is None else np.moveaxis(x, -1, self.axis)
-
-
-def warn_of_nothing(divisor: float) -> None:
-    """Warn the caller of a loss whose mean is over nothing."""
-    if divisor == 0.0:
-        message = "mean over nothing is nan: every element is ignored, of weight 0, or missing"
-        warnings.warn(message, RuntimeWarning, stacklevel=4)
-
-
-FORMS: dict[Callable[..., Any], Callable[..., Any]] = {}
-
-
-def differentiable(build: Callable[P, Any]) -> Callable[P, Any]:
-    """Turn a function that builds a form into the loss, and remember it for the gradient."""
-
-    @wraps(build)
-    def loss(*args: P.args, **kwargs: P.kwargs) -> Any:
-        with np.errstate(all="ignore"):
-            return build(*args, **kwargs).evaluate(gradient=False)[0]
-
-    FORMS[loss] = build
-    return loss
 
 
 @differentiable
@@ -84,7 +28,7 @@ def binary_cross_entropy(
     sample_weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
     reduction: str = "mean",
-) -> Any:
+) -> Form:
     r"""Binary cross-entropy of probabilities.
 
     .. math:: \ell = -t \log p - (1 - t) \log(1 - p)
@@ -108,17 +52,12 @@ def binary_cross_entropy(
     ValueError
         If a probability or target is outside [0, 1] or nan, shapes differ, or an option is not
         valid.
-    TypeError
-        If an argument is not made of real numbers.
 
     Notes
     -----
     Within 4 ulp (float16: 1 ulp), and so is the gradient :math:`(p - t) / (p (1 - p))` without
     smoothing. Nothing is clipped: p = 0 with t = 1 is infinite, where torch stops at 100, Keras at
     16.118 and scikit-learn at 36.04 (float64).
-
-    torch and Keras divide by the number of elements, as "mean" does; scikit-learn's ``log_loss``
-    is "weighted_mean".
 
     References
     ----------
@@ -132,8 +71,9 @@ def binary_cross_entropy(
     """
     array, t = _validate.binary("probs", probs, targets)
     _validate.probabilities("probs", array, RAW)
-    kernel = _kernels.binary_probs
-    return _binary(kernel, array, t, (1.0, 1.0), sample_weight, label_smoothing, reduction)
+    kernel = _kernels.BINARY_PROBS
+    options = _Options(sample_weight, label_smoothing, reduction)
+    return _binary(kernel, array, t, (1.0, 1.0), options)
 
 
 @differentiable
@@ -145,7 +85,7 @@ def binary_cross_entropy_with_logits(
     sample_weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
     reduction: str = "mean",
-) -> Any:
+) -> Form:
     r"""Binary cross-entropy of logits.
 
     .. math:: \ell = w \, t \log(1 + e^{-z}) + (1 - t) \log(1 + e^z)
@@ -178,8 +118,6 @@ def binary_cross_entropy_with_logits(
     ValueError
         If a target is outside [0, 1] or nan, shapes differ, a weight is negative, infinite or does
         not broadcast, or an option is not one of its values.
-    TypeError
-        If an argument is not made of real numbers.
 
     Notes
     -----
@@ -187,8 +125,6 @@ def binary_cross_entropy_with_logits(
     logits give the limit: (−∞, 0) is 0, where torch gives nan. The gradient is
     :math:`(1 - t)\,\sigma(z) - w\,t\,\sigma(-z)`, as accurate in units of its larger term: for
     soft targets, also smoothed ones, it is ill-conditioned by nature where the terms nearly cancel.
-
-    torch and Keras divide by the number of elements, as "mean" does, also with ``pos_weight``.
 
     References
     ----------
@@ -204,8 +140,9 @@ def binary_cross_entropy_with_logits(
     """
     array, t = _validate.binary("logits", logits, targets)
     weights = _validate.weight("pos_weight", pos_weight, array.shape), 1.0
-    kernel = partial(_kernels.binary_logits, gamma=0.0)
-    return _binary(kernel, array, t, weights, sample_weight, label_smoothing, reduction)
+    kernel = _kernels.binary_logits()
+    options = _Options(sample_weight, label_smoothing, reduction)
+    return _binary(kernel, array, t, weights, options)
 
 
 @differentiable
@@ -217,7 +154,7 @@ def binary_focal_loss_with_logits(
     alpha: float | None = None,
     sample_weight: ArrayLike | None = None,
     reduction: str = "mean",
-) -> Any:
+) -> Form:
     r"""Focal loss of logits: binary cross-entropy in which easy elements count less.
 
     .. math::
@@ -271,12 +208,12 @@ def binary_focal_loss_with_logits(
     """
     array, t = _validate.binary("logits", logits, targets)
     gamma = _validate.number("gamma", gamma, 0.0, np.inf, "finite and not negative")
-    kernel = partial(_kernels.binary_logits, gamma=gamma)
+    kernel = _kernels.binary_logits(gamma)
     weights = (1.0, 1.0)
     if alpha is not None:
         alpha = _validate.fraction("alpha", alpha)
         weights = (alpha, 1.0 - alpha)
-    return _binary(kernel, array, t, weights, sample_weight, 0.0, reduction)
+    return _binary(kernel, array, t, weights, _Options(sample_weight, 0.0, reduction))
 
 
 @differentiable
@@ -289,7 +226,7 @@ def categorical_cross_entropy(
     sample_weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
     reduction: str = "mean",
-) -> Any:
+) -> Form:
     r"""Cross-entropy of probabilities under target distributions.
 
     .. math:: \ell = -\sum_k w_k \, t_k \log p_k
@@ -311,19 +248,14 @@ def categorical_cross_entropy(
     Raises
     ------
     ValueError
-        If probabilities or targets are outside [0, 1], nan, or do not sum to 1 (within 64·√C·ε,
-        ε the spacing of 1 in their dtype, and 1 % at most), or shapes or options are not valid.
-    TypeError
-        If an argument is not made of real numbers.
+        If probabilities or targets are not the distributions that ``entropy`` takes, or shapes or
+        options are not valid.
 
     Notes
     -----
     Within 4 ulp (float16: 1 ulp), and so is the gradient :math:`-w_k t_k / p_k`, which takes each
     probability as free. A class of weight or target 0 adds nothing, even at p = 0; any other p = 0
-    is infinite: Keras clips it to 16.118.
-
-    Keras divides by the number of elements, as "mean" does; scikit-learn's ``log_loss`` is
-    "weighted_mean".
+    is infinite, for nothing is clipped.
 
     References
     ----------
@@ -335,7 +267,7 @@ def categorical_cross_entropy(
     >>> crossent.categorical_cross_entropy([[0.7, 0.2, 0.1]], [[1, 0, 0]])
     np.float64(0.35667494393873245)
     """
-    options = _Options(axis, class_weight, sample_weight, label_smoothing, reduction)
+    options = _Options(sample_weight, label_smoothing, reduction, axis, class_weight)
     return _categorical(PROBS, probs, targets, options, sparse=False)
 
 
@@ -349,7 +281,7 @@ def categorical_cross_entropy_with_logits(
     sample_weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
     reduction: str = "mean",
-) -> Any:
+) -> Form:
     r"""Cross-entropy of logits under target distributions.
 
     .. math:: \ell = -\sum_k w_k \, t_k \log \operatorname{softmax}(z)_k
@@ -372,10 +304,8 @@ def categorical_cross_entropy_with_logits(
     Raises
     ------
     ValueError
-        If targets are outside [0, 1], nan, or do not sum to 1 (within 64·√C·ε, ε the spacing of 1
-        in their dtype, and 1 % at most), or shapes or options are not valid.
-    TypeError
-        If an argument is not made of real numbers.
+        If targets are not the distributions that ``entropy`` takes, or shapes or options are not
+        valid.
 
     Notes
     -----
@@ -383,9 +313,6 @@ def categorical_cross_entropy_with_logits(
     torch gives nan. The gradient is :math:`p_j \sum_k s_k - s_j` for :math:`s_k = w_k t_k`. It is
     computed as :math:`p_j \sum_{k \ne j} s_k - s_j (1 - p_j)`, within 4 ulp of the larger term: for
     soft targets, also smoothed ones, it is ill-conditioned by nature where the terms nearly cancel.
-
-    torch (``CrossEntropyLoss`` with class probabilities) and Keras divide by the number of
-    elements, as "mean" does, also with weights.
 
     References
     ----------
@@ -398,7 +325,7 @@ def categorical_cross_entropy_with_logits(
     >>> crossent.categorical_cross_entropy_with_logits([[2.0, 1.0]], [[0.75, 0.25]])
     np.float64(0.5632616875182228)
     """
-    options = _Options(axis, class_weight, sample_weight, label_smoothing, reduction)
+    options = _Options(sample_weight, label_smoothing, reduction, axis, class_weight)
     return _categorical(LOGITS, logits, targets, options, sparse=False)
 
 
@@ -413,7 +340,7 @@ def sparse_categorical_cross_entropy(
     label_smoothing: float = 0.0,
     ignore_index: int | None = None,
     reduction: str = "mean",
-) -> Any:
+) -> Form:
     r"""Cross-entropy of probabilities under class indices.
 
     .. math:: \ell = -w_y \log p_y
@@ -441,11 +368,7 @@ def sparse_categorical_cross_entropy(
     Notes
     -----
     Within 4 ulp (float16: 1 ulp), and so is the gradient, :math:`-w_y / p_y` at the label and 0
-    elsewhere, which takes each probability as free. p = 0 at the label is infinite: Keras clips it
-    to 16.118.
-
-    Keras divides by the number of elements, as "mean" does; scikit-learn's ``log_loss`` is
-    "weighted_mean".
+    elsewhere, which takes each probability as free. p = 0 at the label is infinite.
 
     References
     ----------
@@ -457,7 +380,7 @@ def sparse_categorical_cross_entropy(
     >>> crossent.sparse_categorical_cross_entropy([[0.7, 0.2, 0.1]], [0])
     np.float64(0.35667494393873245)
     """
-    options = _Options(axis, class_weight, sample_weight, label_smoothing, reduction, ignore_index)
+    options = _Options(sample_weight, label_smoothing, reduction, axis, class_weight, ignore_index)
     return _categorical(PROBS, probs, labels, options, sparse=True)
 
 
@@ -472,7 +395,7 @@ def sparse_categorical_cross_entropy_with_logits(
     label_smoothing: float = 0.0,
     ignore_index: int | None = None,
     reduction: str = "mean",
-) -> Any:
+) -> Form:
     r"""Cross-entropy of logits under class indices.
 
     .. math::
@@ -526,12 +449,14 @@ def sparse_categorical_cross_entropy_with_logits(
     at the label, also within 4 ulp. Smoothed, loss and gradient are those of
     ``categorical_cross_entropy_with_logits`` with one-hot targets.
 
-    More than 65,536 logits are computed faster: in float64 within 10 ulp, in float32 within
-    :math:`8 + 2.5 \max_k |z_k|` ulp, where no logit counts for more than 88. That is no more than
-    a rounding of every logit does, and at most two digits. No temporary has the size of the logits.
+    More than 65,536 logits within 10 ulp (float32: :math:`8 + 2.5 \max_k |z_k|` ulp, where no logit
+    counts for more than 88), which is faster. That is no more than a rounding of every logit does,
+    and at most two digits. No temporary has the size of the logits.
 
-    torch's ``CrossEntropyLoss`` with class indices and weights is "weighted_mean", also smoothed;
-    Keras and its ``class_weight`` are "mean". torch ignores the label -100 by default.
+    With class indices and weights torch's ``CrossEntropyLoss`` is "weighted_mean", also smoothed;
+    with class probabilities, and in the binary losses, it is "mean", as Keras and its
+    ``class_weight`` are. scikit-learn's ``log_loss`` is "weighted_mean". torch ignores the label
+    -100 by default.
 
     References
     ----------
@@ -545,175 +470,62 @@ def sparse_categorical_cross_entropy_with_logits(
     >>> crossent.sparse_categorical_cross_entropy_with_logits([[40.0, 0.0]], [0])
     np.float64(4.24835425529159e-18)
     """
-    options = _Options(axis, class_weight, sample_weight, label_smoothing, reduction, ignore_index)
+    options = _Options(sample_weight, label_smoothing, reduction, axis, class_weight, ignore_index)
     return _categorical(LOGITS, logits, labels, options, sparse=True)
 
 
 class _Options(NamedTuple):
-    """The options of the losses over classes."""
+    """The options of a loss, as they were given."""
 
-    axis: int
-    class_weight: ArrayLike | None
     sample_weight: ArrayLike | None
     label_smoothing: float
     reduction: str
+    axis: int = -1
+    class_weight: ArrayLike | None = None
     ignore_index: int | None = None
 
 
 class _Source(NamedTuple):
-    """What the predictions over classes are, and the kernels for them."""
+    """What predictions over classes are called, how they are checked, and the kernels for them."""
 
     name: str
-    domain: tuple[float, float]
-    of_label: Callable[..., _validate.Floats]
-    of_target: Callable[..., _validate.Floats]
-    span: int  # for the kernel of labels
+    check: Callable[[str, Floats, int], None]
+    label: Kernel
+    dense: Kernel
 
 
-PROBS = _Source("probs", (0.0, np.inf), _kernels.label_probs, _kernels.target_probs, _spans.SPAN)
-LOGITS = _Source(
-    "logits", (-np.inf, np.inf), _kernels.label_logits, _kernels.target_logits, _kernels.LABEL_SPAN
-)
+CHECK = partial(_validate.distribution, remedy=RAW)
+PROBS = _Source("probs", CHECK, _kernels.LABEL_PROBS, _kernels.DENSE_PROBS)
+LOGITS = _Source("logits", lambda *_: None, _kernels.LABEL_LOGITS, _kernels.DENSE_LOGITS)
 
 
 def _categorical(
     source: _Source, predictions: ArrayLike, targets: ArrayLike, options: _Options, *, sparse: bool
 ) -> Form:
-    """Bring a loss over classes into canonical form.
-
-    The loss of an element is Σ_k w_k s_k (−log p_k), with class weights w and smoothed target s.
-    """
+    """Bring a loss over classes into canonical form."""
     array, axis = _validate.scores(source.name, predictions, options.axis)
-    rows = array if axis == array.ndim - 1 else np.moveaxis(array, axis, -1)
-    batch, classes = rows.shape[:-1], rows.shape[-1]
+    x = moved(array, axis, -1)
     counted = None
     if sparse:
-        t, counted = _validate.labels(targets, source.name, array, axis, options.ignore_index)
+        t, counted = _validate.labels(targets, source.name, array.shape, axis, options.ignore_index)
     else:
-        t = np.moveaxis(_validate.dense_targets(targets, source.name, array, axis), axis, -1)
-    weights = _validate.class_weight(options.class_weight, array, axis)
-    sample = _validate.weight("sample_weight", options.sample_weight, batch)
+        t = moved(_validate.dense_targets(targets, source.name, array, axis), axis, -1)
+    w = _validate.class_weight(options.class_weight, array, axis)
+    sample = _validate.weight("sample_weight", options.sample_weight, x.shape[:-1])
     smoothing = _validate.fraction("label_smoothing", options.label_smoothing)
     _validate.reduction(options.reduction)
-    if source is PROBS:
-        _validate.distribution(source.name, array, axis, RAW)
-
-    if counted is not None:
-        sample = sample * counted
-    count = math.prod(batch) if counted is None else int(counted.sum())
-    mass = partial(_mass, sample, weights, t, sparse=sparse)
-    divisor = divide_by(options.reduction, count, batch, mass, classes)
-
-    def label_kernel(span: _spans.Span, index: _spans.Index) -> _validate.Floats:
-        return source.of_label(span, t[index].reshape(-1))
-
-    def target_kernel(span: _spans.Span, index: _spans.Index) -> _validate.Floats:
-        share = (
-            _kernels.one_hot(t[index].reshape(-1), classes)
-            if sparse
-            else _spans.block(t, index).astype(_spans.WORK)
-        )
-        share = (1.0 - smoothing) * share + smoothing / classes
-        if weights is not None:
-            share *= _spans.block(weights, index)
-        return source.of_target(span, share)
-
-    hard = sparse and smoothing == 0.0
-    return Form(
-        rows,
-        axis,
-        source.domain,
-        label_kernel if hard else target_kernel,
-        mass(()) if hard else sample,
-        divisor,
-        options.reduction,
-        source.span if hard else _spans.SPAN,
-    )
-
-
-def _mass(
-    sample: _validate.Floats | float,
-    weights: _validate.Floats | None,
-    targets: _validate.Floats,
-    index: _spans.Index,
-    *,
-    sparse: bool,
-) -> _validate.Floats | float:
-    """Return the weights of a span: of each element that of its sample and of its classes."""
-    each = sample if isinstance(sample, float) else sample[index]
-    if weights is None:
-        return each
-    w, t = weights[index], targets[index]
-    if sparse:
-        return each * np.take_along_axis(w, t[..., None], -1)[..., 0].astype(_spans.WORK)
-    shares = np.multiply(w, t, dtype=_spans.WORK)
-    return each * _spans.row_sums(shares.reshape(-1, shares.shape[-1])).reshape(shares.shape[:-1])
+    source.check(source.name, array, axis)
+    target = Labels(t, w, smoothing, x.shape[-1]) if sparse else Dense(t, w, smoothing)
+    kernel = source.label if sparse and smoothing == 0.0 else source.dense
+    return Form(x, axis, kernel, target, sample, options.reduction, counted)
 
 
 def _binary(
-    kernel: Callable[..., _validate.Floats],
-    array: _validate.Floats,
-    targets: _validate.Floats,
-    weights: tuple[_validate.Floats | float, _validate.Floats | float],
-    sample_weight: ArrayLike | None,
-    label_smoothing: float,
-    reduction: str,
+    kernel: Kernel, array: Floats, targets: Floats, weights: tuple[Any, Any], options: _Options
 ) -> Form:
-    """Bring a loss whose every element has a target in [0, 1] into canonical form.
-
-    The loss of an element is its two class weights times its smoothed shares of the classes 1 and
-    0, times the loss of each class.
-    """
-    smoothing = _validate.fraction("label_smoothing", label_smoothing)
-    sample = _validate.weight("sample_weight", sample_weight, array.shape)
-    _validate.reduction(reduction)
-
-    # Weights that float32 could not hold, or that are many, have the shares in float64.
-    plain = all(isinstance(w, float) and (w == 0.0 or 1e-12 < w < 1e12) for w in weights)
-
-    def shares(index: _spans.Index, smoothing: float, dtype: Any) -> list[_validate.Floats]:
-        dtype = dtype if plain else _spans.WORK
-        # 1 − t keeps the digits that the targets came with.
-        wide = np.result_type(targets, dtype) if targets.dtype.kind == "f" else dtype
-        t = np.ravel(targets[index]).astype(wide, copy=False)
-        found = [t, 1.0 - t]
-        if smoothing:
-            found = [(1.0 - smoothing) * share + smoothing / 2.0 for share in found]
-        found = [_weigh(*each, index) for each in zip(found, weights, strict=True)]
-        return [share.astype(dtype, copy=False) for share in found]
-
-    def mass(index: _spans.Index) -> _validate.Floats:
-        positive, negative = shares(index, 0.0, _spans.WORK)
-        each = sample if isinstance(sample, float) else sample[index].reshape(-1)
-        return each * (positive + negative)
-
-    def span_kernel(span: _spans.Span, index: _spans.Index) -> _validate.Floats:
-        return kernel(span, *shares(index, smoothing, span.scratch.dtype))
-
-    domain = (0.0, 1.0) if kernel is _kernels.binary_probs else (-np.inf, np.inf)
-    divisor = divide_by(reduction, array.size, array.shape, mass)
-    rows = array[..., None]
-    return Form(rows, None, domain, span_kernel, sample, divisor, reduction, _spans.SPAN)
-
-
-def _weigh(
-    share: _validate.Floats, weight: _validate.Floats | float, index: _spans.Index
-) -> _validate.Floats:
-    if isinstance(weight, float):
-        return share if weight == 1.0 else weight * share
-    return weight[index].reshape(-1).astype(_spans.WORK) * share
-
-
-def divide_by(
-    reduction: str,
-    count: int,
-    batch: tuple[int, ...],
-    mass: Callable[[_spans.Index], _validate.Floats | float],
-    classes: int = 1,
-) -> float:
-    """Return what the sum is divided by."""
-    if reduction == "mean":
-        return float(count)
-    if reduction == "weighted_mean":
-        return _spans.total_of(mass, batch, classes)
-    return 1.0
+    """Bring a loss whose every element has a target from 0 to 1 into canonical form."""
+    smoothing = _validate.fraction("label_smoothing", options.label_smoothing)
+    sample = _validate.weight("sample_weight", options.sample_weight, array.shape)
+    _validate.reduction(options.reduction)
+    target = Pair(targets, weights, smoothing)
+    return Form(array[..., None], None, kernel, target, sample, options.reduction)

@@ -1,7 +1,6 @@
 """The one setting: how many threads share a large computation."""
 
-from crossent import _validate
-from crossent._spans import Threads
+from crossent import _spans, _validate
 
 
 def get_num_threads() -> int:
@@ -18,7 +17,7 @@ def get_num_threads() -> int:
     >>> crossent.get_num_threads() >= 1
     True
     """
-    return Threads.number
+    return _spans.num_threads
 
 
 def set_num_threads(threads: int) -> None:
@@ -51,4 +50,4 @@ def set_num_threads(threads: int) -> None:
     1
     >>> crossent.set_num_threads(before)
     """
-    Threads.number = _validate.positive_integer("threads", threads)
+    _spans.num_threads = _validate.positive_integer("threads", threads)

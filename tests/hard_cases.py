@@ -5,9 +5,8 @@ any library can be asked (the package in test_accuracy.py, its peers in benchmar
 each with the true result for the inputs exactly as rounded to the dtype.
 
 Ill-conditioned by nature, and therefore measured against the terms instead of their difference
-(`Check.scale`): logsumexp near 0; the gradient of soft or smoothed targets near p = y. Functions
-whose docstring states a wider bound in float64 (`Check.extra`): perplexity, 4 + 2 log PP ulp, and
-focal loss, 5 + γ ulp.
+(`Check.scale`): logsumexp near 0; the gradient of soft or smoothed targets near p = y. The bound of
+perplexity and focal loss grows with a quantity (`Check.quantities`).
 """
 
 import math
@@ -390,8 +389,8 @@ class Check:
     """One call, or the gradient of one call, and its true result, flat and in C order.
 
     `scale`, where the result is a difference, is its largest term, which the bound is stated in;
-    below half of that the result is ill-conditioned. `extra` is by how many ulp the bound that the
-    docstring states for float64 exceeds the usual one.
+    below half of that the result is ill-conditioned. `quantities` are what the bound depends on,
+    by the symbol that the docstring has for it.
     """
 
     function: str
@@ -400,7 +399,7 @@ class Check:
     options: dict[str, Any]
     true: truth.Row
     scale: truth.Row | None = None
-    extra: float = 0.0
+    quantities: dict[str, float] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -484,8 +483,8 @@ def _batches_checks(family: Family) -> Iterator[Check]:
             yield Check(name, True, (z, labels), options, slope)
         if weights is None:
             mean = total / by["mean"]
-            extra = float(2 * mean)
-            yield Check("perplexity", False, (z, labels), {}, [mp.exp(mean)], extra=extra)
+            quantities = {"log PP": float(mean)}
+            yield Check("perplexity", False, (z, labels), {}, [mp.exp(mean)], None, quantities)
 
 
 def _binary_logits_checks(family: Family) -> Iterator[Check]:
@@ -507,9 +506,9 @@ def _binary_logits_checks(family: Family) -> Iterator[Check]:
         gradient = [truth.binary_with_logits_gradient(*pair, *mix) for pair in pairs]
         term = [truth.binary_with_logits_term(*pair, *mix) for pair in pairs]
     args = z, targets
-    extra = 1.0 + options["gamma"] if "gamma" in options else 0.0
-    yield Check(function, False, args, options | {"reduction": "none"}, value, extra=extra)
-    yield Check(function, True, args, options | {"reduction": "sum"}, gradient, term, extra)
+    focus = {"γ": options["gamma"]} if "gamma" in options else {}
+    yield Check(function, False, args, options | {"reduction": "none"}, value, None, focus)
+    yield Check(function, True, args, options | {"reduction": "sum"}, gradient, term, focus)
 
 
 def _binary_checks(family: Family) -> Iterator[Check]:

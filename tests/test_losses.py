@@ -10,7 +10,6 @@ from mpmath import mp, mpf
 
 import crossent
 from crossent import (
-    _kernels,
     _spans,
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -20,8 +19,10 @@ from crossent import (
     sparse_categorical_cross_entropy,
     sparse_categorical_cross_entropy_with_logits,
 )
+from tests import bounds
 
 ULP = 2.0**-52  # the largest relative size of a unit in the last place of a float64
+BOUND = bounds.ulp("sparse_categorical_cross_entropy_with_logits", np.float64)
 INF, NAN = np.inf, np.nan
 OVER_CLASSES: Any = [
     (categorical_cross_entropy, categorical_cross_entropy_with_logits),
@@ -97,39 +98,6 @@ def test_weights_multiply() -> None:
     assert_four_ways(10 * LN2 / 5, reduction="weighted_mean", **options)
 
 
-@pytest.mark.parametrize("batch", [(4, 5), (2, 20_000)])
-@pytest.mark.parametrize("axis", [1, -1])
-def test_weighted_mean_of_any_batch(batch: tuple[int, int], axis: int) -> None:
-    random = np.random.default_rng(11)
-    z, labels = random.normal(size=(*batch, 3)), random.integers(0, 3, batch)
-    soft = crossent.softmax(random.normal(size=z.shape))
-    w, sample = np.array([1.0, 2.0, 10.0]), random.uniform(size=batch)
-    moved = np.moveaxis(z, -1, axis), np.moveaxis(soft, -1, axis)
-    options: dict[str, Any] = {"axis": axis, "class_weight": w, "sample_weight": sample}
-    for loss, targets, target, mass in (
-        (OVER_CLASSES[1][1], labels, labels[1, 3], w[labels]),
-        (OVER_CLASSES[0][1], moved[1], soft[1, 3], soft @ w),
-    ):
-        each = loss(moved[0], targets, reduction="none", **options)
-        mean = loss(moved[0], targets, reduction="weighted_mean", **options)
-        one = loss(z[1, 3], target, class_weight=w)
-        assert each[1, 3] == pytest.approx(one * sample[1, 3], rel=32 * ULP, abs=0)
-        expected = each.sum() / (sample * mass).sum()
-        assert mean == pytest.approx(expected, rel=64 * ULP, abs=0)
-
-
-def test_weights_and_targets_are_taken_exactly() -> None:
-    w, soft = np.array([0.1, 0.7, 3.3], np.float16), np.array([[0.25, 0.625, 0.125]], np.float16)
-    loss = categorical_cross_entropy_with_logits
-    for reduction in ("sum", "weighted_mean"):
-        options: dict[str, Any] = {"reduction": reduction}
-        expected = loss(np.log(P[:1]), soft.astype(float), class_weight=w.astype(float), **options)
-        assert loss(np.log(P[:1]), soft, class_weight=w, **options) == expected
-    rare = np.array([1e-4, 0.9], np.float16)  # 1 − t needs more digits than t has
-    for binary in (binary_cross_entropy_with_logits, binary_focal_loss_with_logits):
-        assert binary(Q_LOGITS[:2], rare) == binary(Q_LOGITS[:2], rare.astype(float))
-
-
 def test_label_smoothing_mixes_with_the_uniform_distribution() -> None:
     uniform = np.array([5.0, 6.0 - np.log2(3) + 2, 5.0]) / 3  # −log2 0.75 = 2 − log2 3
     assert_four_ways((0.7 * BITS + 0.3 * uniform) * LN2, label_smoothing=0.3, reduction="none")
@@ -174,32 +142,6 @@ def test_ignored_labels_do_not_count() -> None:
 def test_every_label_counts_by_default() -> None:
     with pytest.raises(IndexError):
         sparse_categorical_cross_entropy(P, [0, -100, 0])
-
-
-@pytest.mark.parametrize("reduction", ["mean", "weighted_mean"])
-def test_mean_over_nothing_is_nan_with_a_warning(reduction: str) -> None:
-    warns = pytest.warns(
-        RuntimeWarning,
-        match="^mean over nothing is nan: every element is ignored, of weight 0, or missing$",
-    )
-    with warns as record:
-        loss = sparse_categorical_cross_entropy(P, [1, 1, 1], ignore_index=1, reduction=reduction)
-    assert np.isnan(loss)
-    assert record[0].filename == __file__
-    with warns:
-        assert np.isnan(binary_cross_entropy([], [], reduction=reduction))
-
-
-def test_sum_over_nothing_is_zero() -> None:
-    assert sparse_categorical_cross_entropy(P, [1, 1, 1], ignore_index=1, reduction="sum") == 0.0
-    assert binary_cross_entropy([], [], reduction="none").shape == (0,)
-
-
-def test_weights_of_zero_leave_nothing_to_divide_by() -> None:
-    with pytest.warns(RuntimeWarning, match="mean over nothing"):
-        loss = binary_cross_entropy([0.5], [1], sample_weight=0, reduction="weighted_mean")
-    assert np.isnan(loss)
-    assert binary_cross_entropy([0.5], [1], sample_weight=0) == 0.0
 
 
 # --- binary losses --------------------------------------------------------------------------------
@@ -279,16 +221,8 @@ def test_focal_loss(z: float, gamma: float) -> None:
         # mpmath: the definition, in 400 digits
         true = focal(z, target, gamma)
         result = binary_focal_loss_with_logits(z, target, gamma=gamma)
-        assert abs(result - true) <= (5 + gamma) * np.spacing(true)
-
-
-@pytest.mark.parametrize("gamma", [0.3, 2.0, 5.0])
-def test_power_of_the_sigmoid_is_not_less_accurate_for_its_exponent(gamma: float) -> None:
-    x = np.random.default_rng(1).uniform(-60, 5, 300)
-    result = _kernels.sigmoid_power(x, np.exp(-np.abs(x)), gamma, gamma, np.zeros_like(x))
-    for one, got in zip(x, result, strict=True):
-        true = (1 + mp.exp(-mpf(one))) ** -mpf(gamma)
-        assert abs(mpf(float(got)) - true) <= 3 * mpf(np.spacing(float(true)))
+        ulp = bounds.ulp("binary_focal_loss_with_logits", np.float64, {"γ": gamma})
+        assert abs(result - true) <= ulp * np.spacing(true)
 
 
 def test_focal_options() -> None:
@@ -311,50 +245,11 @@ def test_focal_options() -> None:
 # --- shapes and dtypes ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("axis", [0, 1, 2, -1, -2, -3])
-def test_any_class_axis(axis: int) -> None:
-    random = np.random.default_rng(7)
-    z = random.normal(size=(4, 2, 3))
-    labels = random.integers(0, 3, (4, 2))
-    targets = np.eye(3)[labels]
-    weights: list[Any] = [None, np.array([1.0, 2.0, 3.0]), random.uniform(size=(4, 2, 3))]
-    moved, dense = np.moveaxis(z, -1, axis), np.moveaxis(targets, -1, axis)
-    for weight in weights:
-        options: dict[str, Any] = {"reduction": "none", "label_smoothing": 0.1}
-        expected = sparse_categorical_cross_entropy_with_logits(
-            z, labels, class_weight=weight, **options
-        )
-        options |= {"axis": axis}
-        if weight is not None and weight.ndim == 3:
-            weight = np.moveaxis(weight, -1, axis)  # noqa: PLW2901
-        result = sparse_categorical_cross_entropy_with_logits(
-            moved, labels, class_weight=weight, **options
-        )
-        np.testing.assert_array_equal(result, expected)
-        result = categorical_cross_entropy_with_logits(moved, dense, class_weight=weight, **options)
-        np.testing.assert_array_equal(result, expected)
-        probs = crossent.softmax(moved, axis=axis)
-        result = categorical_cross_entropy(probs, dense, class_weight=weight, **options)
-        np.testing.assert_allclose(result, expected, rtol=32 * ULP)
-
-
 def test_a_single_row() -> None:
     loss = sparse_categorical_cross_entropy_with_logits([0.0, 0.0], 1, reduction="none")
     assert isinstance(loss, np.float64)
     assert loss == pytest.approx(LN2, rel=ULP, abs=0)
     assert isinstance(binary_cross_entropy(0.5, 1, reduction="none"), np.float64)
-
-
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-@pytest.mark.parametrize("reduction", ["none", "mean"])
-def test_dtype_of_the_predictions_is_kept(dtype: Any, reduction: str) -> None:
-    probs, logits = P.astype(dtype), np.log(P).astype(dtype)
-    options: dict[str, Any] = {"sample_weight": np.ones(3), "reduction": reduction}
-    for dense, sparse, predictions in zip(*OVER_CLASSES, (probs, logits), strict=True):
-        assert dense(predictions, ONE_HOT, **options).dtype == dtype
-        assert sparse(predictions, LABELS, **options).dtype == dtype
-    assert binary_cross_entropy(Q.astype(dtype), [1, 1, 0], **options).dtype == dtype
-    assert binary_cross_entropy_with_logits(logits[0], [1, 1, 0], **options).dtype == dtype
 
 
 def test_integers_become_float64() -> None:
@@ -412,17 +307,6 @@ def test_more_rows_than_a_tile_holds() -> None:
             np.testing.assert_array_equal(whole, np.concatenate(parts))
 
 
-def test_arguments_are_not_changed() -> None:
-    arrays = [np.log(P), ONE_HOT.copy(), np.array([1.0, 2.0, 3.0]), np.array([1000.0, -3.0, 0.5])]
-    before = [array.copy() for array in arrays]
-    z, t, w, extreme = arrays
-    options: dict[str, Any] = {"class_weight": w, "sample_weight": w, "label_smoothing": 0.1}
-    crossent.grad(categorical_cross_entropy_with_logits)(z, t, **options)
-    crossent.grad(binary_cross_entropy_with_logits)(extreme, t[0], pos_weight=w)
-    for array, old in zip(arrays, before, strict=True):
-        np.testing.assert_array_equal(array, old)
-
-
 # --- limits and accuracy ------------------------------------------------------------------------
 
 
@@ -447,57 +331,7 @@ def test_small_and_large_losses(z: list[float], label: int, loss: float) -> None
         categorical_cross_entropy_with_logits(z, one_hot),
         sparse_categorical_cross_entropy_with_logits(np.roll(z, 1), (label + 1) % len(z)),
     ):
-        assert abs(result - true) <= 4 * np.spacing(true)
-
-
-@pytest.mark.parametrize("weight", [1.0, 1e3, 1e8])
-@pytest.mark.parametrize("margin", [590.0, 611.3, 729.5, 744.7, 760.1, 899.0])
-def test_weighted_losses_that_would_be_subnormal(margin: float, weight: float) -> None:
-    true = float(mpf(weight) * mp.log(1 + mp.exp(-mpf(margin))))
-    z = [0.0, margin]
-    options: dict[str, Any] = {"sample_weight": weight}
-    for result in (
-        sparse_categorical_cross_entropy_with_logits(z, 1, **options),
-        sparse_categorical_cross_entropy_with_logits(z, 1, class_weight=weight),
-        categorical_cross_entropy_with_logits(z, [0, 1], class_weight=weight),
-        binary_cross_entropy_with_logits(margin, 1, **options),
-        binary_cross_entropy_with_logits(margin, 1, pos_weight=weight),
-        binary_cross_entropy_with_logits(-margin, 0, **options),
-    ):
-        assert abs(mpf(float(result)) - mpf(true)) <= 4 * mpf(max(5e-324, true * ULP))
-
-
-@pytest.mark.parametrize("weight", [1.0, 1e3, 1e8])
-@pytest.mark.parametrize("margin", [196.7, 203.8, 243.2, 248.2, 253.4, 299.7])
-def test_weighted_focal_losses_that_would_be_subnormal(margin: float, weight: float) -> None:
-    # With γ = 2 the loss is near e^(−3 margin).
-    true = float(mpf(weight) * focal_in_full(margin, 1, 2.0))
-    for z, target in ((margin, 1), (-margin, 0)):
-        result = binary_focal_loss_with_logits(z, target, sample_weight=weight)
-        assert abs(mpf(float(result)) - mpf(true)) <= 7 * mpf(max(5e-324, true * ULP))
-
-
-def test_large_losses_lose_nothing_to_the_margin() -> None:
-    random = np.random.default_rng(5)
-    z = random.uniform(-700, -300, (300, 3))
-    z[:, 2] += 1000.3
-    result = sparse_categorical_cross_entropy_with_logits(z, np.zeros(300, int), reduction="none")
-    for row, loss in zip(z, result, strict=True):
-        true = mp.log(mp.fsum(mp.exp(mpf(v)) for v in row)) - mpf(row[0])
-        # Half a unit for the last operation, and a little for the logarithm.
-        assert abs(mpf(float(loss)) - true) <= 0.75 * mpf(np.spacing(float(true)))
-
-
-def test_far_losses_keep_their_size_in_every_unit() -> None:
-    for margin in (599.0, 700.0, 899.0, 901.0):
-        for result in (
-            categorical_cross_entropy_with_logits([0.0, margin], [1.0, 0.0]),
-            2 * categorical_cross_entropy_with_logits([0.0, margin], [0.5, 0.5]),
-            binary_cross_entropy_with_logits(margin, 0.0),
-            binary_cross_entropy_with_logits(-margin, 1.0),
-            2 * binary_cross_entropy_with_logits(margin, 0.5),
-        ):
-            assert result == margin
+        assert abs(result - true) <= BOUND * np.spacing(true)
 
 
 LIMITS: list[tuple[list[float], int, float]] = [

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import crossent
-from tests import loss_table
+from tests import bounds, loss_table
 from tests.loss_table import LOSSES, REDUCTIONS, Array, Loss
 
 EPS = np.finfo(np.float64).eps
-# Two results of the same number, each within 4 ulp of it, differ by no more than 8.
-RTOL = 8 * EPS
+# Two results of the same number, each within its bound, differ by no more than both.
+RTOL = 2 * bounds.ulp("sparse_categorical_cross_entropy_with_logits", np.float64) * EPS
 
 
 def over(losses: Iterable[Loss]) -> pytest.MarkDecorator:
@@ -528,8 +528,8 @@ def test_perplexity_is_the_exponential_of_the_mean(data: st.DataObject) -> None:
     call = data.draw(calls(loss, plain=True))
     mean = call(loss)
     perplexity = crossent.perplexity(call.predictions, call.targets)
-    # The bound of perplexity is 4 + 2 log PP ulp.
-    np.testing.assert_allclose(perplexity, np.exp(mean), rtol=(8 + 4 * mean) * EPS)
+    ulp = bounds.ulp("perplexity", np.float64, {"log PP": mean})
+    np.testing.assert_allclose(perplexity, np.exp(mean), rtol=2 * ulp * EPS)
     assert perplexity >= 1
 
 
@@ -558,12 +558,13 @@ def test_results_keep_the_dtype(
 @over(  # rounded probabilities do not sum to 1 in float64
     loss for loss in LOSSES if loss.predictions == "logits" or not loss.has_classes
 )
-@pytest.mark.parametrize(("dtype", "bound"), [(np.float32, 4), (np.float16, 1)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
 @given(data=st.data())
 def test_low_precision_is_high_precision_rounded(
-    loss: Loss, dtype: type[np.floating[Any]], bound: float, data: st.DataObject
+    loss: Loss, dtype: type[np.floating[Any]], data: st.DataObject
 ) -> None:
     call = data.draw(calls(loss))
+    bound = bounds.ulp(loss.name, dtype, {"γ": call.options.get("gamma", 2.0)})
     low = call._replace(predictions=call.predictions.astype(dtype))
     high = low._replace(predictions=low.predictions.astype(np.float64))
     reduction = data.draw(st.sampled_from(REDUCTIONS))

@@ -1,10 +1,12 @@
 """The surface: names, signatures, docstrings, imports, and good manners towards the caller."""
 
+import ast
 import doctest
 import inspect
 import subprocess
 import sys
 import tomllib
+from graphlib import TopologicalSorter
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -114,6 +116,21 @@ def test_import_needs_numpy_and_the_standard_library_only() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
     assert set(output.split()) - {"crossent", "numpy"} <= sys.stdlib_module_names
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    paths = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in (ROOT / "crossent").rglob("*.py")
+    }
+    graph: dict[str, set[str]] = {module: set() for module in paths}
+    for module, path in paths.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module in paths:
+                names = {f"{node.module}.{alias.name}" for alias in node.names}
+                graph[module] |= names & paths.keys() or {node.module}
+    assert "crossent._spans" in graph["crossent._forms"]
+    list(TopologicalSorter(graph).static_order())  # raises if there is a circle
 
 
 Z = np.array([[800.0, 0.0, -750.0], [-np.inf, 0.0, 1.0], [np.nan, 0.0, np.inf], [0.1, 2.0, -0.5]])

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 import crossent
-from crossent import _spans
+from crossent import _sums
+from crossent._kernels import _exact, careful, divergences, fast
+from tests import calls
 
 api: Any = crossent  # these calls are wrong on purpose, also in type
 binary_probs = api.binary_cross_entropy
@@ -18,6 +20,7 @@ dense_logits = api.categorical_cross_entropy_with_logits
 sparse_probs = api.sparse_categorical_cross_entropy
 sparse_logits = api.sparse_categorical_cross_entropy_with_logits
 
+WORK = calls.functions_of(careful, fast, divergences, _exact, _sums)
 Z = np.zeros((4, 3))
 PROBS = np.full((4, 3), 1 / 3)
 LABELS = np.array([0, 1, 2, 0])
@@ -796,22 +799,35 @@ MALFORMED: list[tuple[Callable[[], Any], type[Exception], str]] = [
     MALFORMED,
     ids=[f"{number} {message}"[:60] for number, (_, _, message) in enumerate(MALFORMED)],
 )
-def test_malformed_call(
-    call: Callable[[], Any],
-    exception: type[Exception],
-    message: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def compute(*_: Any) -> None:
-        pytest.fail("computed before it was refused")
+def test_malformed_call(call: Callable[[], Any], exception: type[Exception], message: str) -> None:
+    def refuse() -> None:
+        with pytest.raises(exception) as error:
+            call()
+        assert type(error.value) is exception
+        assert str(error.value) == message
 
-    if not message.startswith("the loss is"):  # only `check_grad` has to compute to find that out
-        for work in ("map_rows", "map_loss", "row_sums"):
-            monkeypatch.setattr(_spans, work, compute)
-    with pytest.raises(exception) as error:
-        call()
-    assert type(error.value) is exception
-    assert str(error.value) == message
+    computed, _ = calls.count(WORK, refuse)
+    # Only `check_grad` has to compute to find out that a loss is not finite.
+    assert (computed > 0) is message.startswith("the loss is"), "computed before it was refused"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: api.softmax(Z),
+        lambda: api.logsumexp(Z),
+        lambda: api.sigmoid(Z),
+        lambda: api.entropy(PROBS),
+        lambda: api.kl_divergence(PROBS, PROBS),
+        lambda: api.perplexity(Z, LABELS),
+        lambda: sparse_logits(Z, LABELS),
+        lambda: dense_probs(PROBS, ONE_HOT),
+        lambda: binary_logits(ZEROS, ZEROS),
+    ],
+)
+def test_a_good_call_computes(call: Callable[[], Any]) -> None:
+    """What the test above counts is what computes."""
+    assert calls.count(WORK, call)[0] > 0
 
 
 def test_there_are_many() -> None:

@@ -255,3 +255,19 @@ def focal_gradient(z: Real, target: Real, gamma: Real = 2, alpha: Real | None = 
     slope = rest**gamma * (gamma * _times(p, log_sigmoid(toward)) - rest)
     sign = 1 if target == 1 else -1
     return sign * slope * (1 if alpha is None else alpha if target == 1 else 1 - alpha)
+
+
+# Of each loss: its value and its gradient, of a row or of an element. Labels are one-hot here.
+OF_LOSS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    "binary_cross_entropy": (binary, binary_gradient),
+    "binary_cross_entropy_with_logits": (binary_with_logits, binary_with_logits_gradient),
+    "binary_focal_loss_with_logits": (focal, focal_gradient),
+    "categorical_cross_entropy": (categorical, categorical_gradient),
+    "categorical_cross_entropy_with_logits": (
+        categorical_with_logits, categorical_with_logits_gradient
+    ),
+    "sparse_categorical_cross_entropy": (categorical, categorical_gradient),
+    "sparse_categorical_cross_entropy_with_logits": (
+        categorical_with_logits, categorical_with_logits_gradient
+    ),
+}  # fmt: skip

@@ -229,13 +229,15 @@ def repair(body: str) -> str:
     """Put right what the extensions write into a page."""
     soup = BeautifulSoup(body, "html.parser")
     # A box to open is the browser's own: it needs no script, and searching the page looks inside.
-    # A click on its title opens it, so no link there may take the reader away.
     for box in soup.select("div.admonition.dropdown"):
         box.name = "details"
-        for title in box.select(":scope > .admonition-title"):
-            title.name = "summary"
-            for link in title.select("a"):
-                link.unwrap()
+    for title in soup.select("details.admonition > .admonition-title"):
+        title.name = "summary"
+    # A click on its title opens it, so no link there may take the reader away.
+    # Names, punctuation and blanks in code look like the code around them, and are most of its
+    # elements: a third of a page's weight.
+    for element in soup.select("details.admonition > summary a, .highlight :is(.n, .p, .w)"):
+        element.unwrap()
     for formula in soup.select("span.math"):
         _take_in_punctuation(formula)
     # myst-nb gives the summary of a hidden cell a name that its text contradicts
@@ -250,9 +252,6 @@ def repair(body: str) -> str:
     # A formula that is the whole header of a column gives it no name that axe would see.
     for formula in soup.select("th math"):
         formula["aria-label"] = "".join(leaf.text for leaf in formula.select("mi, mn, mo, mtext"))
-    # Names, punctuation and blanks have the colour of the code around them; their elements are half of a page's weight.
-    for token in soup.select(".highlight :is(.n, .p, .w)"):
-        token.unwrap()
     # docutils makes a list of the bibliography, but its entries no list items
     for entry in soup.select("[role=doc-biblioentry]"):
         entry["role"] = "listitem"

@@ -1,0 +1,50 @@
+"""The error that a docstring allows, in units of the last place: read there, and nowhere else.
+
+The sentence is "Within 4 ulp (float16: 1 ulp)", or "at most"; another one, of "more than 65,536
+logits", may follow it. A bound may grow with a quantity: "within 5 + γ ulp".
+"""
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+import crossent
+
+SENTENCE = re.compile(
+    r"(?P<large>[Mm]ore than 65,536 logits )?(?:[Ww]ithin|at most) (?P<usual>[^()]+?) ulp"
+    r"(?: \((?P<dtype>float\d\d): (?P<other>.+?) ulp)?"
+)
+TERMS = re.compile(r"(?::math:`)?([\d.]+)(?: \+ ([\d.]*) ?(\S[^`]*))?`?")
+LARGEST = r"\max_k |z_k|"
+
+
+@cache
+def _stated(function: str) -> dict[str, dict[str, str]]:
+    """What the docstring says of small and of large arrays: by dtype, "" for any other."""
+    text = " ".join((getattr(crossent, function).__doc__ or "").split())
+    result: dict[str, dict[str, str]] = {}
+    for found in SENTENCE.finditer(text):
+        said = {"": found["usual"]} | ({found["dtype"]: found["other"]} if found["dtype"] else {})
+        result.setdefault("large" if found["large"] else "small", said)
+    return result
+
+
+def ulp(
+    function: str, dtype: Any, quantities: Mapping[str, float] | None = None, *, size: int = 0
+) -> float:
+    """The bound for an array of so many logits, and for what it may depend on, by its symbol."""
+    stated, name = _stated(function), np.dtype(dtype).name
+    said = stated.get("large", stated["small"]) if size > 65_536 else stated["small"]
+    bound = said.get(name) or stated["small"].get(name) or said[""]
+    terms = TERMS.fullmatch(bound)
+    assert terms, f"{function} states a bound of {bound!r}"
+    constant, factor, symbol = terms.groups()
+    return float(constant) + (float(factor or 1) * (quantities or {})[symbol] if symbol else 0.0)
+
+
+def largest(z: Any) -> dict[str, float]:
+    """The quantity that counts in sums of exponentials: the largest logit, 88 at most."""
+    return {LARGEST: min(float(np.max(np.abs(z), where=np.isfinite(z), initial=0.0)), 88.0)}
