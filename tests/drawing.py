@@ -22,8 +22,7 @@ ROOT = Path(__file__).parents[1]
 Position: TypeAlias = dict[str, Any]  # where the controls stand
 Places: TypeAlias = NDArray[np.float64]  # in pixels, a point a row
 WIDTHS = (700, 320)  # of a page and of a phone, in turn
-MOST = 64  # positions; up to that, all are tried
-MIXED = 40
+MOST, MIXED = 64, 30  # positions: combinations of levels, and others
 
 
 @functools.cache
@@ -61,27 +60,32 @@ def controls(spec: dict[str, Any]) -> list[dict[str, Any]]:
     return [param for param in spec["params"] if "bind" in param]
 
 
-def levels(control: dict[str, Any]) -> list[Any]:
-    """Return all options of a menu; of a slider both ends, where it stands, two in between."""
+def steps(control: dict[str, Any]) -> list[Any]:
+    """Return all that a control can be set to."""
     bind = control["bind"]
     if "options" in bind:
         return list(bind["options"])
-    low, high, step = (bind[key] for key in ("min", "max", "step"))
-    between = [low + step * round((high - low) * part / step) for part in (0.3, 0.65)]
-    return sorted({round(x, 9) for x in (low, high, control["value"], *between)})
+    count = round((bind["max"] - bind["min"]) / bind["step"])
+    return [round(bind["min"] + i * bind["step"], 9) for i in range(count + 1)]
 
 
 def grid(spec: dict[str, Any]) -> list[Position]:
-    """Return all positions, or else each level of each control, and some mixed ones."""
-    names = {control["name"]: levels(control) for control in controls(spec)}
-    every = list(itertools.islice(itertools.product(*names.values()), MOST + 1))
-    if len(every) <= MOST:
-        return [dict(zip(names, each, strict=True)) for each in every]
+    """Return where to look: at the ends, the start and two places between, and here and there.
+
+    Up to a number, these are all combinations; else each control moves alone.
+    """
     start = {control["name"]: control["value"] for control in controls(spec)}
-    single = [start | {name: value} for name, values in names.items() for value in values]
+    every = {control["name"]: steps(control) for control in controls(spec)}
+    levels = {}
+    for name, values in every.items():
+        few = [values[int(part * (len(values) - 1))] for part in (0, 0.3, 0.65, 1)]
+        levels[name] = values if isinstance(start[name], str) else sorted({start[name], *few})
+    positions = list(itertools.islice(itertools.product(*levels.values()), MOST + 1))
     rng = np.random.default_rng(0)
-    mixed = [{n: v[rng.integers(len(v))] for n, v in names.items()} for _ in range(MIXED)]
-    return single + mixed
+    mixed = [{n: v[rng.integers(len(v))] for n, v in every.items()} for _ in range(MIXED)]
+    if len(positions) <= MOST:
+        return [dict(zip(levels, each, strict=True)) for each in positions] + mixed
+    return [start | {name: value} for name in levels for value in levels[name]] + mixed
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ class TwoLosses(Position):
         for k, color in enumerate((BLUE, ORANGE)):
             yield "ball", drawing.seen("symbol", color)[0], [(self.logits[k], self.losses()[k])]
             (curve,) = drawing.seen("line", color)
-            yield "curve", curve[:, 1], [self.losses(z, z)[k] for z in curve[:, 0]]
+            yield "curve", curve[::20, 1], [self.losses(z, z)[k] for z in curve[::20, 0]]
 
 
 def smoothed(classes: int, smoothing: float) -> Array:
