@@ -19,7 +19,7 @@ import pytest
 from numpy.typing import NDArray
 
 ROOT = Path(__file__).parents[1]
-Position: TypeAlias = dict[str, Any]  # where the controls stand
+Settings: TypeAlias = dict[str, Any]  # where the controls stand
 Places: TypeAlias = NDArray[np.float64]  # in pixels, a point a row
 WIDTHS = (700, 320)  # of a page and of a phone, in turn
 MOST, MIXED = 64, 30  # positions: combinations of levels, and others
@@ -42,7 +42,7 @@ def node() -> subprocess.Popen[str]:
     )
 
 
-def drawn(spec: dict[str, Any], *positions: Position) -> list["Drawing"]:
+def drawn(spec: dict[str, Any], *positions: Settings) -> list["Drawing"]:
     """Return the drawing at each position, to one reader, who turns the phone each time."""
     process = node()
     assert process.stdin is not None
@@ -69,7 +69,7 @@ def steps(control: dict[str, Any]) -> list[Any]:
     return [round(bind["min"] + i * bind["step"], 9) for i in range(count + 1)]
 
 
-def grid(spec: dict[str, Any]) -> list[Position]:
+def grid(spec: dict[str, Any]) -> list[Settings]:
     """Return where to look: at the ends, the start and two places between, and here and there.
 
     Up to a number, these are all combinations; else each control moves alone.
@@ -120,7 +120,7 @@ class Drawing:
     @property
     def numbers(self) -> list[str]:
         """The texts that tell a number."""
-        return [text for text in self.texts if re.search(r"\d|∞|–|nan", text)]
+        return [text for text in self.texts if re.search(r"\d|∞|–|\bnan\b", text)]
 
     def of(self, kind: str, color: str) -> list[Mark]:
         """Return the marks of a kind and a color."""

@@ -1,8 +1,8 @@
 """A figure whose controls stand somewhere: what it should show there.
 
-The figures themselves are in ``figure_theory`` and ``figure_practice``. They know no formula of the
-drawings: what a text tells and where a mark stands comes from ``crossent``, from NumPy or mpmath,
-or from the definition.
+The figures themselves are in ``figure_theory``, ``figure_losses`` and ``figure_practice``. They
+know no formula of the drawings: what a text tells and where a mark stands comes from ``crossent``,
+from NumPy or mpmath, or from the definition.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The figures of the chapters on gradients, variants and practice: what they should show."""
+"""The figures of the chapters on variants of the losses and on practice."""
 
 import functools
 import warnings
@@ -13,7 +13,6 @@ from crossent.figures import VegaLite
 from crossent.figures.style import BLUE, GRAY, GREEN, ORANGE, PALETTE, PINK
 from tests.drawing import Drawing
 from tests.figure_positions import (
-    CLASSES,
     Array,
     Position,
     Seen,
@@ -24,82 +23,6 @@ from tests.figure_positions import (
     numbers_in,
     sparse,
 )
-
-
-@dataclass
-class SimplexGradient(Position):
-    logit_cat: float
-    logit_dog: float
-    logit_owl: float
-    label: str = "cat"
-
-    def __post_init__(self) -> None:
-        self.z = np.array([self.logit_cat, self.logit_dog, self.logit_owl], dtype=float)
-        self.k = CLASSES.index(self.label)
-        self.p, self.y = crossent.softmax(self.z), np.eye(3)[self.k]
-        self.loss, self.gradient = crossent.value_and_grad(sparse)(self.z, self.k)
-
-    def figure(self) -> VegaLite:
-        return figures.simplex_gradient((self.logit_cat, self.logit_dog, self.logit_owl), self.k)
-
-    def texts(self) -> Iterable[Text]:
-        for p, y, slope in zip(self.p, self.y, self.gradient, strict=True):
-            yield from [("{:.3f}", p), ("{:.0f}", y), ("{:.3f}", slope)]
-        yield "loss {:.3f}, length {:.3f}", self.loss, np.linalg.norm(self.gradient)
-
-    def told(self) -> Iterable[Text]:
-        return numbers_in(*self.texts())
-
-    def marks(self, drawing: Drawing) -> Iterable[Seen]:
-        (arrow,) = drawing.of("rule", ORANGE)
-        yield "arrow", predictions(drawing, arrow.places), [self.p, self.y]
-        (way,) = drawing.of("line", BLUE)
-        yield "way", predictions(drawing, way.places)[[0, -1]], [self.p, self.y]
-        dot = drawing.of("symbol", ORANGE)[-1]
-        yield "dot", predictions(drawing, dot.places), [self.p]
-
-
-def predictions(drawing: Drawing, places: Array) -> Array:
-    """Return what the places in the triangle are as probabilities, one prediction a row."""
-    (triangle,) = drawing.of("line", GRAY)
-    corners = np.insert(triangle.places[:3], 2, 1, axis=1)  # of cat, dog and owl
-    return np.asarray(np.linalg.solve(corners.T, np.insert(places, 2, 1, axis=1).T).T, float)
-
-
-@dataclass
-class TwoLosses(Position):
-    start: float
-    steps: int = 0
-
-    def __post_init__(self) -> None:
-        self.logits = [self.start, self.start]
-        for _ in range(self.steps):
-            self.logits = [z - slope for z, slope in zip(self.logits, self.slopes(), strict=True)]
-
-    def losses(self, *logits: float) -> list[float]:
-        """Return both losses of target 1, each at its logit."""
-        z, other = logits or self.logits
-        return [binary(z, 1), crossent.sigmoid(-other) ** 2]
-
-    def slopes(self, *logits: float) -> list[float]:
-        z, other = logits or self.logits
-        square = -2 * crossent.sigmoid(-other) ** 2 * crossent.sigmoid(other)
-        return [crossent.grad(binary)(z, 1), square]
-
-    def figure(self) -> VegaLite:
-        return figures.two_losses(self.start)
-
-    def texts(self) -> Iterable[Text]:
-        return numbers(*self.logits, *self.losses(), *self.slopes())
-
-    def told(self) -> Iterable[Text]:
-        return [*numbers(*self.slopes(-6.0, -6.0)), *self.texts()]
-
-    def marks(self, drawing: Drawing) -> Iterable[Seen]:
-        for k, color in enumerate((BLUE, ORANGE)):
-            yield "ball", drawing.seen("symbol", color)[0], [(self.logits[k], self.losses()[k])]
-            (curve,) = drawing.seen("line", color)
-            yield "curve", curve[::20, 1], [self.losses(z, z)[k] for z in curve[::20, 0]]
 
 
 def smoothed(classes: int, smoothing: float) -> Array:
@@ -244,12 +167,10 @@ class FocalCurves(Position):
 
     def __post_init__(self) -> None:
         logit = np.log(self.probability / (1 - self.probability))
-        focal = functools.partial(
-            crossent.value_and_grad(crossent.binary_focal_loss_with_logits),
-            gamma=self.gamma,
-            alpha=self.alpha,
-        )
-        pairs = [crossent.value_and_grad(binary)(logit, 1), focal(logit, 1), focal(-logit, 0)]
+        of = {"gamma": self.gamma, "alpha": self.alpha}
+        focal = crossent.value_and_grad(crossent.binary_focal_loss_with_logits)
+        plain = crossent.value_and_grad(binary)(logit, 1)
+        pairs = [plain, focal(logit, 1, **of), focal(-logit, 0, **of)]
         self.losses, slopes = np.transpose(pairs)
         self.gradients = np.abs(slopes)
 
@@ -350,10 +271,7 @@ class TrainingEpochs(Position):
         yield "the others make {:.0%} of that loss", share
 
     def told(self) -> Iterable[Text]:
-        _, train, valid, right, others = self.texts()
-        yield from ["5", "30", str(self.epoch)]
-        yield from [(text[0].split()[-1], text[1]) for text in (train, valid)]
-        yield from [("{:.1%}", right[1]), ("{:.0%}", others[1])]
+        return ["5", "30", str(self.epoch), *numbers_in(*self.texts())]
 
     def marks(self, drawing: Drawing) -> Iterable[Seen]:
         top = {"x": "X-axis titled 'epoch'", "y": "Y-axis titled 'loss'"}
@@ -372,8 +290,6 @@ class TrainingEpochs(Position):
 
 # Each at two starts, the first as in its chapter.
 PRACTICE: list[tuple[Position, Position]] = [
-    (SimplexGradient(-1.5, 0.5, 2.5), SimplexGradient(2, 1, -1, "dog")),
-    (TwoLosses(-4), TwoLosses(2.5)),
     (SmoothingFloor(10, 0.1, 3), SmoothingFloor(27, 0, 4.5)),
     (LossRuler(0.65, 10, 0.1), LossRuler(6.5, 1000, 0.2)),
     (WeightedMeans(6, 2, 1, 3), WeightedMeans(5, 0, 0, 2.5)),

@@ -1,4 +1,4 @@
-"""The figures of the chapters on entropy, likelihood and the losses: what they should show."""
+"""The figures of the chapters on entropy, likelihood and softmax, and on the first page."""
 
 import json
 from collections.abc import Iterable
@@ -17,7 +17,6 @@ from tests.figure_positions import (
     Position,
     Seen,
     Text,
-    binary,
     ends,
     numbers,
     numbers_in,
@@ -160,109 +159,6 @@ class SoftmaxBars(Position):
 
 
 @dataclass
-class BinaryLoss(Position):
-    logit: float
-    target: float
-
-    def __post_init__(self) -> None:
-        self.loss, self.slope = crossent.value_and_grad(binary)(self.logit, self.target)
-        self.floor = crossent.entropy([self.target, 1 - self.target])
-
-    def figure(self) -> VegaLite:
-        return figures.binary_loss(self.logit, self.target)
-
-    def texts(self) -> Iterable[Text]:
-        return numbers(crossent.sigmoid(self.logit), self.loss, self.floor, self.slope)
-
-    def told(self) -> Iterable[Text]:
-        return ["−6", "6", *self.texts()]
-
-    def marks(self, drawing: Drawing) -> Iterable[Seen]:
-        ((dot,),) = drawing.seen("symbol", ORANGE)
-        yield "dot", dot, (self.logit, self.loss)
-        (tangent,) = drawing.seen("line", ORANGE)
-        run, rise = tangent[1] - tangent[0]
-        yield "slope of the tangent", rise / run, self.slope
-        yield "middle of the tangent", tangent.mean(axis=0), dot
-        (floor,) = drawing.seen("rule", GRAY)
-        yield "floor", floor[:, 1], self.floor
-        (curve,) = drawing.seen("line", BLUE)
-        yield "curve", curve[::20, 1], [binary(z, self.target) for z in curve[::20, 0]]
-
-
-PROBS = np.array([0.02, 0.34, 0.36, 0.58, 0.77, 0.93, 0.98])
-TRUTH = np.array([0, 0, 1, 0, 1, 1, 1])
-
-
-@dataclass
-class DecisionThreshold(Position):
-    threshold: float
-    miss: float
-
-    def figure(self) -> VegaLite:
-        return figures.decision_threshold(PROBS, TRUTH, names=("repaid", "defaulted"))
-
-    def texts(self) -> Iterable[Text]:
-        acts, yes = self.threshold <= PROBS, TRUTH == 1
-        yield from numbers((acts == yes).mean())
-        yield from numbers(yes[acts].mean()) if acts.any() else ["–"]
-        yield from numbers(acts[yes].mean())
-        yield "cost (a false alarm is 1)"
-        yield from numbers(np.where(yes, self.miss * ~acts, acts).mean())
-        yield from numbers(crossent.binary_cross_entropy(PROBS, TRUTH))
-
-    def told(self) -> Iterable[Text]:
-        accuracy, precision, recall, _, cost, loss = self.texts()
-        return ["0.5", "0.5", accuracy, precision, recall, "1", cost, loss]
-
-    def marks(self, drawing: Drawing) -> Iterable[Seen]:
-        yield "names", {"repaid ↓", "defaulted ↑"} <= {*drawing.texts}, True
-        chosen, asked = drawing.seen("rule", GRAY, y="")
-        yield "threshold", chosen[:, 0], self.threshold
-        yield "threshold that the costs ask for", asked[:, 0], 1 / (1 + self.miss)
-        for label, color in ((0, BLUE), (1, ORANGE)):
-            bins, counts = np.unique((PROBS[label == TRUTH] * 20).astype(int), return_counts=True)
-            bars = drawing.seen("rect", color, y="")
-            yield "bars", ends(bars)[:, 0], (bins + 0.1) / 20
-            heights = np.array([np.ptp(bar[:, 1]) for bar in bars])
-            yield "counts", heights / heights[0], counts / counts[0]
-            pale = [float(bar.look["fill-opacity"]) for bar in drawing.of("rect", color)]
-            right = (bins / 20 >= self.threshold - 1e-9) == label
-            yield "pale where wrong", pale, np.where(right, 1, 0.2)
-
-
-@dataclass
-class CategoricalTerms(Position):
-    logit_cat: float
-    logit_dog: float
-    logit_owl: float
-    label: str = "cat"
-    spread: float = 0
-
-    def __post_init__(self) -> None:
-        self.z = np.array([self.logit_cat, self.logit_dog, self.logit_owl], dtype=float)
-        self.k = CLASSES.index(self.label)
-        self.target = (1 - self.spread) * np.eye(3)[self.k] + self.spread / 3
-        self.surprise = -crossent.log_softmax(self.z)
-
-    def figure(self) -> VegaLite:
-        return figures.categorical_terms((self.logit_cat, self.logit_dog, self.logit_owl), self.k)
-
-    def texts(self) -> Iterable[Text]:
-        for name, t, s in zip(CLASSES, self.target, self.surprise, strict=True):
-            yield name + ":  {:.3f} × −log {:.3f} = {:.3f}", t, np.exp(-s), t * s
-        loss = crossent.categorical_cross_entropy_with_logits(self.z, self.target)
-        yield "loss = sum = {:.3f} nats", loss
-
-    def told(self) -> Iterable[Text]:
-        return numbers_in(*self.texts())
-
-    def marks(self, drawing: Drawing) -> Iterable[Seen]:
-        yield "frames", ends(drawing.seen("rect", GRAY, y=""))[:, 1], self.surprise
-        yield "bars", ends(drawing.seen("rect", ORANGE, y=""))[:, 1], self.target * self.surprise
-
-
-@dataclass
 class FirstPage(Position):
     cat: float
     dog: float
@@ -295,8 +191,5 @@ THEORY: list[tuple[Position, Position]] = [
     (CrossEntropyBars(26, 15), CrossEntropyBars(26, 30)),
     (CoinLikelihood(0.5, 10), CoinLikelihood(0.29, 30)),
     (SoftmaxBars(2, 1, 0, -1, 1), SoftmaxBars(-2, 1.5, 3, 0, 0.5)),
-    (BinaryLoss(-2, 1), BinaryLoss(1.5, 0.7)),
-    (DecisionThreshold(0.5, 1), DecisionThreshold(0.5, 1)),
-    (CategoricalTerms(2, 1, 0), CategoricalTerms(-1.5, 1, 2.5, "dog")),
     (FirstPage(2, 1, 0), FirstPage(2, 1, 0)),
 ]

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from tests.drawing import controls, drawn, grid
+from tests.figure_losses import LOSSES
 from tests.figure_positions import Position, Text, spellings, typeset
 from tests.figure_practice import PRACTICE
 from tests.figure_theory import THEORY
 
-FIGURES = THEORY + PRACTICE
-NUMBER = r"−?\d+(?:\.\d+)?(?:e[-+]\d+)?%?|∞|–|nan"
+FIGURES = THEORY + LOSSES + PRACTICE
+NUMBER = r"−?\d+(?:\.\d+)?(?:e[-+]\d+)?%?|∞|–|\bnan\b"
 BODIES = {"rect", "symbol"}  # bars and dots, which must not leave the drawing
 
 

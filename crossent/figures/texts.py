@@ -85,5 +85,5 @@ def lines_of(numbers: Numbers) -> list[list[Cell]]:
 
 def told(numbers: Numbers) -> str:
     """Write a table for the description."""
-    values = (vega.listed(f"{value:.3f}" for _, value in pairs) for pairs in numbers.values())
-    return "; ".join(map(" ".join, zip(numbers, values, strict=True))).replace("nan", "–")
+    lines = ((name, vega.listed(f"{x:.3f}" for _, x in pairs)) for name, pairs in numbers.items())
+    return "; ".join(f"{name} {values.replace('nan', '–')}" for name, values in lines)
