@@ -11,17 +11,8 @@ import numpy as np
 import pytest
 from IPython.core.formatters import DisplayFormatter
 
-import crossent
 from crossent import figures
 from crossent.figures import style as style_module
-from tests.drawing import readable
-
-Weights = tuple[int, int, int, int]
-
-
-def signals(weights: Weights) -> dict[str, int]:
-    """Return where the sliders stand."""
-    return {f"weight_{outcome}": w for outcome, w in zip("ABCD", weights, strict=True)}
 
 
 def test_a_figure_saves_its_specification_and_its_description_alone() -> None:
@@ -49,33 +40,6 @@ def test_a_figure_without_a_description_is_refused(spec: dict[str, str]) -> None
 def test_the_same_call_gives_the_same_bytes() -> None:
     first, second = (json.dumps(figures.entropy_bars((8, 4, 2, 2)).spec) for _ in range(2))
     assert first == second
-
-
-def test_entropy_bars_starts_where_it_is_told() -> None:
-    spec = figures.entropy_bars((1, 0, 5, 16)).spec
-    assert [param["value"] for param in spec["params"]] == [1, 0, 5, 16]
-    assert {param["bind"]["input"] for param in spec["params"]} == {"range"}
-    bits = crossent.entropy(np.array([1, 0, 5, 16]) / 22, base=2)
-    assert f"at first {bits:.3f} bits" in spec["description"]
-
-
-@pytest.mark.parametrize(
-    "weights", [(8, 4, 2, 2), (16, 16, 16, 16), (0, 7, 0, 7), (0, 0, 3, 0), (16, 1, 0, 5)]
-)
-def test_entropy_bars_recomputes_when_a_slider_moves(weights: Weights) -> None:
-    texts = readable(figures.entropy_bars((8, 4, 2, 2)).spec, signals(weights))
-    p = np.array(weights) / sum(weights)
-    bits = crossent.entropy(p, base=2)
-    assert f"{bits:.3f} bits" in texts
-    rows = texts[texts.index("p × surprise") + 1 :]
-    assert [f"{x:.3f}" for x in p] == rows[4:8]
-    assert ["∞" if x == 0 else f"{np.log2(1 / x):.3f}" for x in p] == rows[8:12]
-
-
-def test_entropy_bars_without_any_weight_says_so() -> None:
-    texts = readable(figures.entropy_bars((8, 4, 2, 2)).spec, signals((0, 0, 0, 0)))
-    assert "no weight" in texts
-    assert not any("bits" in text for text in texts if text != "surprise in bits")
 
 
 def luminance(color: str) -> float:

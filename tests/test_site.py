@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import math
 import os
 import re
@@ -24,6 +25,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 import crossent
+from tests.drawing import Drawing, drawn
 
 sys.path.append(str(Path(__file__).parents[1] / "book" / "_ext"))
 
@@ -447,6 +449,33 @@ def test_every_control_recomputes_its_figure(visit: Visit) -> None:
             step_by_keyboard(control)
             visit.settle()
             assert marks(figure) != before, control.get_attribute("name")
+
+
+@pytest.mark.parametrize("visit", [one_process(p) for p in pages_with(FIGURE)], indirect=True)
+def test_node_draws_what_the_browser_draws(visit: Visit) -> None:
+    """So that what the figures' own tests see in Node is what a reader sees."""
+    visit.resize(PHONE)
+    for figure in visit.page.locator(".figure-live").all():
+        controls = figure.locator("input, select").all()
+        for control in controls:
+            step_by_keyboard(control)
+        visit.settle()
+        position = {str(control.get_attribute("name")): value_of(control) for control in controls}
+        svg = figure.locator("svg").evaluate("(svg) => new XMLSerializer().serializeToString(svg)")
+        frame = figure.locator("svg path.background").first.get_attribute("d") or ""
+        width = float(re.findall(r"(?<=h)[\d.]+", frame)[0])
+        spec = json.loads(figure.locator("script").text_content() or "")
+        spec["signals"] = [each for each in spec["signals"] if each["name"] != "width"]
+        spec["autosize"] = "pad"  # the width is that of the drawing, without its margins
+        (expected,), seen = drawn(spec, {"width": width, **position}), Drawing(svg, width)
+        assert seen.texts == expected.texts
+        for mark, wanted in zip(seen.marks, expected.marks, strict=True):
+            assert mark.kind == wanted.kind
+            assert mark.places == pytest.approx(wanted.places, abs=0.01)
+
+
+def value_of(control: Locator) -> str | float:
+    return control.input_value() if is_menu(control) else float(control.input_value())
 
 
 def marks(figure: Locator) -> list[str]:

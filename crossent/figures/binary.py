@@ -1,267 +1,129 @@
 """The figures of the chapter on binary cross-entropy."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike
 
-from crossent.figures.style import GRAY, PALETTE
-from crossent.figures.vega import CONFIG, VegaLite, calculate, slider, table
+from crossent.activations import sigmoid
+from crossent.figures import texts, vega
+from crossent.figures.style import BLUE, GRAY, ORANGE
 from crossent.gradients import value_and_grad
 from crossent.losses import binary_cross_entropy, binary_cross_entropy_with_logits
 
-_STABLE = "max({z}, 0) - target * {z} + log(1 + exp(-abs({z})))"
+_LOSS = "max({z}, 0) - target * {z} + log(1 + exp(-abs({z})))"
 _ENTROPY = "-target * log(target) - (1 - target) * log(1 - target)"
+_BINS = 20  # of forecast probabilities
 
 
-def binary_loss(logit: float, target: float) -> VegaLite:
+def binary_loss(logit: float, target: float) -> vega.VegaLite:
     """Show binary cross-entropy against the logit, with sliders for the logit and the target.
 
     The tangent at the logit has the slope σ(z) − y. A dashed line marks the lowest loss that the
-    target allows, its entropy.
-
-    Parameters
-    ----------
-    logit : float
-        Where the first slider stands at first, −6 to 6.
-    target : float
-        Where the second one does, 0 to 1.
-
-    Returns
-    -------
-    VegaLite
-        The figure.
+    target allows, its entropy. At first the sliders stand at ``logit``, −6 to 6, and at ``target``,
+    0 to 1.
     """
     loss, slope = value_and_grad(binary_cross_entropy_with_logits)(logit, target)
-    floor = binary_cross_entropy(target, target)
-    layers = [
-        {
-            "mark": {"type": "rule", "strokeDash": [6, 4], "strokeWidth": 2, "color": GRAY},
-            "data": {"values": [{}]},
-            "transform": [calculate("loss", "floor")],
-            "encoding": {"y": {"field": "loss"}, "x": {"datum": -6}, "x2": {"datum": 6}},
-        },
-        {
-            "mark": {"type": "line", "strokeWidth": 3, "color": PALETTE[0]},
-            "data": {"sequence": {"start": -6, "stop": 6.05, "step": 0.1, "as": "z"}},
-            "transform": [calculate("loss", _STABLE.format(z="datum.z"))],
-            "encoding": {"x": {"field": "z"}, "y": {"field": "loss"}},
-        },
-        {
-            "mark": {"type": "line", "strokeWidth": 2.5, "color": PALETTE[1], "clip": True},
-            "data": {"values": [{"side": -1.5}, {"side": 1.5}]},
-            "transform": [
-                calculate("z", "logit + datum.side"),
-                calculate("loss", "loss_here + datum.side * slope"),
-            ],
-            "encoding": {"x": {"field": "z"}, "y": {"field": "loss"}},
-        },
-        {
-            "mark": {"type": "point", "filled": True, "size": 120, "color": PALETTE[1]},
-            "data": {"values": [{}]},
-            "transform": [calculate("z", "logit"), calculate("loss", "loss_here")],
-            "encoding": {"x": {"field": "z"}, "y": {"field": "loss"}, "opacity": {"value": 1}},
-        },
-    ]
     numbers = {
-        "probability σ(z)": ("probability",),
-        "loss": ("loss_here",),
-        "lowest loss for this target": ("floor",),
-        "gradient σ(z) − y": ("slope",),
+        "probability σ(z)": [("probability", sigmoid(logit))],
+        "loss": [("loss", loss)],
+        "lowest loss for this target": [("floor", binary_cross_entropy(target, target))],
+        "gradient σ(z) − y": [("slope", slope)],
     }
-    x = {"title": "logit z", "values": [*range(-6, 7, 2)], "grid": False}
-    y = {"title": "loss in nats", "titleAnchor": "start", "values": [*range(7)], "domain": False}
-    return VegaLite(
+    first, last = -6, 6
+    logits, curve = vega.along("z", first, last + 0.05, 0.1), {"loss": _LOSS.format(z="datum.z")}
+    sides = {"values": [{"side": -1.5}, {"side": 1.5}]}
+    tangent = {"z": "logit + datum.side", "loss": "loss + datum.side * slope"}
+    at, dot = {"x": "z", "y": "loss"}, {"z": "logit", "loss": "loss"}
+    floor: vega.Json = {"x": first, "x2": last, "y": "loss", "color": GRAY} | vega.DASHED
+    return vega.figure(
+        f"A curve of binary cross-entropy against the logit z, from {first} to {last}. A dot on it"
+        " marks the loss at one logit, a line through the dot the gradient there, a dashed line the"
+        f" lowest loss. Above stand {texts.told(numbers)}.",
+        360,
         {
-            "description": (
-                "A curve of binary cross-entropy against the logit from −6 to 6 for a target,"
-                " with its tangent at a logit. Above it: the probability, the loss"
-                f" (at first {loss:.3f}), the lowest loss for the target (at first {floor:.3f}),"
-                f" and the gradient, the slope of the tangent (at first {slope:.3f})."
-                " Two sliders set the logit and the target."
-            ),
-            "height": 360,
-            "view": {"stroke": None},
-            "config": CONFIG,
-            "params": [
-                slider("logit", "Logit z", logit, 6, 0.1, -6),
-                slider("target", "Target y", target, 1, 0.1),
-                {"name": "probability", "expr": "1 / (1 + exp(-logit))"},
-                {"name": "slope", "expr": "probability - target"},
-                {"name": "loss_here", "expr": _STABLE.format(z="logit")},
-                {"name": "floor", "expr": f"target > 0 && target < 1 ? {_ENTROPY} : 0"},
-            ],
-            "encoding": {
-                "x": {"type": "quantitative", "axis": x, "scale": {"domain": [-6, 6]}},
-                "y": {"type": "quantitative", "axis": y, "scale": {"domain": [0, 9.6]}},
-            },
-            "layer": [*layers, *table(numbers, (-5.8, 4.5), 9.3, 0.75)],
-        }
+            "logit": vega.slider("Logit z", logit, first, last, 0.1),
+            "target": vega.slider("Target y", target, 0, 1, 0.1),
+            "probability": "1 / (1 + exp(-logit))",
+            "slope": "probability - target",
+            "loss": _LOSS.format(z="logit"),
+            "floor": f"target > 0 && target < 1 ? {_ENTROPY} : 0",
+        },
+        [
+            vega.layer("rule", vega.ONE, {"loss": "floor"}, **floor),
+            vega.layer("line", logits, curve, color=BLUE, **at),
+            vega.layer("line", sides, tangent, color=ORANGE, strokeWidth=2.5, clip=True, **at),
+            vega.layer("point", vega.ONE, dot, color=ORANGE, size=120, **at),
+            *texts.table(texts.lines_of(numbers), (-5.8, 4.5), 9.3, -0.75),
+        ],
+        x=vega.axis((first, last), "logit z", values=[*range(first, last + 1, 2)]),
+        y=vega.axis((0, 9.6), "loss in nats", values=[*range(7)], **vega.UPRIGHT),
     )
 
 
 def decision_threshold(
     probs: ArrayLike, labels: ArrayLike, names: tuple[str, str] = ("no", "yes")
-) -> VegaLite:
+) -> vega.VegaLite:
     """Show what a decision threshold changes and what not, with a slider for it.
 
     Forecasts are counted in 20 bins, upwards where the label is 1 and downwards where it is 0.
     A second slider sets what a miss costs; a dashed line marks the threshold that this asks for.
-
-    Parameters
-    ----------
-    probs : array_like
-        Forecast probability of label 1, of shape (N,).
-    labels : array_like
-        Integers 0 or 1, of shape (N,).
-    names : tuple of two str
-        What the labels 0 and 1 mean.
-
-    Returns
-    -------
-    VegaLite
-        The figure.
+    ``probs`` are the forecasts, of shape (N,), for label 1; ``labels`` are 0 or 1, and ``names``
+    tell what these two mean.
     """
-    probs, labels = np.asarray(probs), np.asarray(labels)
-    loss = binary_cross_entropy(probs, labels)
-    counts = [np.histogram(probs[labels == k], _BINS, (0, 1))[0] for k in (0, 1)]
-    bars = [
-        {"label": k, "bin": b, "count": int(n)} for k in (0, 1) for b, n in enumerate(counts[k])
-    ]
-    low, high = -1.05 * counts[0].max(), 1.05 * counts[1].max()
+    threshold, miss = 0.5, 1
+    probs, yes = np.asarray(probs), np.asarray(labels) == 1
+    acts, size, loss = probs >= threshold, yes.size, binary_cross_entropy(probs, yes)
+    precision, recall = np.mean(yes[acts]) if any(acts) else np.nan, np.mean(acts[yes])
+    cost = np.mean(np.where(yes, miss * ~acts, acts))
+    counts = [np.histogram(probs[yes == label], _BINS, (0, 1))[0].tolist() for label in (0, 1)]
+    numbers = {
+        "accuracy": [(f"(datum.hits + datum.passes) / {size}", np.mean(acts == yes))],
+        "precision": [("datum.hits / (datum.hits + datum.alarms)", precision)],
+        "recall": [("datum.hits / (datum.hits + datum.misses)", recall)],
+        "cost (a false alarm is 1)": [(f"(datum.alarms + miss * datum.misses) / {size}", cost)],
+        "log loss": [(f"{loss:.6f}", loss)],
+    }
+    bars = [{"label": y, "bin": b, "count": n} for y in (0, 1) for b, n in enumerate(counts[y])]
+    low, high = -1.05 * max(counts[0]), 1.05 * max(counts[1])
     line = 0.075 * (high - low)
     top = high + 6 * line
-    wrong = np.mean((probs >= 0.5) != labels)
-    x = {"title": "forecast probability", "values": [0, 0.25, 0.5, 0.75, 1], "format": ".2f"}
-    return VegaLite(
+    lines, once = texts.lines_of(numbers), "datum.bin + datum.label == 0"
+    tint = vega.colors("label", {0: BLUE, 1: ORANGE})
+    bar: vega.Json = {"x": "left", "x2": "right_end", "y": "height", "y2": 0, "strokeWidth": 1.5}
+    bar |= {"fill": tint, "stroke": tint, "fillOpacity": vega.either("datum.right", 1, 0.2)}
+    caption: vega.Json = {"data": vega.ONE, "fontWeight": "bold"}
+    rule: vega.Json = {"x": "place", "y": low, "y2": high, "color": GRAY}
+    return vega.figure(
+        f"Bars count forecasts by their probability, upwards where the truth is {names[1]} and"
+        f" downwards where it is {names[0]}. A bar is full where the decision is right and pale"
+        f" where it is wrong. A line marks the threshold {threshold}, a dashed line the threshold"
+        f" that the costs ask for, {1 / (1 + miss)}. Above stand {texts.told(numbers)}.",
+        400,
         {
-            "description": (
-                f"Bars count {labels.size} forecasts by their probability, above a line where the"
-                f" truth is {names[1]}, below it where it is {names[0]}. A bar is full where the"
-                " decision is right and pale where it is wrong. Above them: accuracy (at first"
-                f" {1 - wrong:.3f}), precision, recall, the mean cost if a false alarm costs 1, and"
-                f" the log loss, which is {loss:.3f} at every threshold. Two sliders set the"
-                " threshold and the cost of a miss; a dashed line marks the threshold that the cost"
-                " asks for."
-            ),
-            "height": 400,
-            "view": {"stroke": None},
-            "config": CONFIG,
-            "params": [
-                slider("threshold", "Threshold", 0.5, 1, 1 / _BINS),
-                slider("miss", "Cost of a miss", 1, 20, 1, 1),
-            ],
-            "data": {"values": bars},
-            "transform": [
-                calculate("yes", f"datum.bin >= round(threshold * {_BINS})"),
-                calculate("right", "datum.yes == (datum.label == 1)"),
-                *(
-                    calculate(
-                        name, f"datum.yes == {yes} && datum.label == {label} ? datum.count : 0"
-                    )
-                    for name, yes, label in _CELLS
-                ),
-                {
-                    "joinaggregate": [
-                        {"op": "sum", "field": name, "as": name} for name, _, _ in _CELLS
-                    ]
-                },
-            ],
-            "encoding": {
-                "x": {
-                    "type": "quantitative",
-                    "axis": {**x, "grid": False},
-                    "scale": {"domain": [0, 1]},
-                },
-                "y": {"type": "quantitative", "axis": None, "scale": {"domain": [low, top]}},
-            },
-            "layer": [
-                *_bars(names, low, high),
-                *_rules(low, high),
-                *table(
-                    {
-                        "accuracy": (f"(datum.hits + datum.passes) / {labels.size}",),
-                        "precision": ("datum.hits / (datum.hits + datum.alarms)",),
-                        "recall": ("datum.hits / (datum.hits + datum.misses)",),
-                        "cost (a false alarm is 1)": (
-                            f"(datum.alarms + miss * datum.misses) / {labels.size}",
-                        ),
-                        "log loss": (f"{loss:.6f}",),
-                    },
-                    (0.01, 0.75),
-                    top - line / 2,
-                    line,
-                    [{"filter": "datum.bin == 0 && datum.label == 0"}],
-                ),
-            ],
-        }
-    )
-
-
-_BINS = 20
-_CELLS = [
-    ("hits", "true", 1),
-    ("misses", "false", 1),
-    ("alarms", "true", 0),
-    ("passes", "false", 0),
-]
-
-
-def _bars(names: tuple[str, str], low: float, high: float) -> list[dict[str, Any]]:
-    """Draw the counts and what they count."""
-    color = {
-        "type": "nominal",
-        "field": "label",
-        "scale": {"domain": [0, 1], "range": list(PALETTE[:2])},
-        "legend": None,
-    }
-    ends = [
-        calculate("left", f"(datum.bin + 0.1) / {_BINS}"),
-        calculate("right_end", f"(datum.bin + 0.9) / {_BINS}"),
-        calculate("height", "datum.label == 1 ? datum.count : -datum.count"),
-    ]
-    pale = {"condition": {"test": "datum.right", "value": 1}, "value": 0.2}
-    captions = [
-        (0.01, "left", 0.8 * high, f"{names[1]} ↑", PALETTE[1]),
-        (1.0, "right", 0.8 * low, f"{names[0]} ↓", PALETTE[0]),
-    ]
-    return [
-        {
-            "mark": {"type": "rect", "strokeWidth": 1.5},
-            "transform": [{"filter": "datum.count > 0"}, *ends],
-            "encoding": {
-                "x": {"field": "left"},
-                "x2": {"field": "right_end"},
-                "y": {"field": "height"},
-                "y2": {"datum": 0},
-                "fill": color,
-                "stroke": color,
-                "fillOpacity": pale,
-            },
+            "threshold": vega.slider("Threshold", threshold, 0, 1, 1 / _BINS),
+            "miss": vega.slider("Cost of a miss", miss, 1, 20),
+            "asked": "1 / (1 + miss)",
         },
-        *(
-            {
-                "mark": {"type": "text", "align": align, "fontWeight": "bold", "color": tint},
-                "data": {"values": [{}]},
-                "encoding": {"x": {"datum": x}, "y": {"datum": y}, "text": {"value": text}},
-            }
-            for x, align, y, text, tint in captions
-        ),
-    ]
-
-
-def _rules(low: float, high: float) -> list[dict[str, Any]]:
-    """Draw the threshold, and the one that the costs ask for."""
-    marks: list[tuple[str, dict[str, Any]]] = [
-        ("threshold", {"strokeWidth": 2.5}),
-        ("1 / (1 + miss)", {"strokeDash": [6, 4]}),
-    ]
-    return [
-        {
-            "mark": {"type": "rule", "strokeWidth": 2, "color": GRAY, **mark},
-            "data": {"values": [{}]},
-            "transform": [calculate("place", place)],
-            "encoding": {"x": {"field": "place"}, "y": {"datum": low}, "y2": {"datum": high}},
-        }
-        for place, mark in marks
-    ]
+        [
+            vega.layer("rect", only="datum.count > 0", **bar),
+            texts.text(f"{names[1]} ↑", 0.01, 0.8 * high, color=ORANGE, **caption),
+            texts.text(f"{names[0]} ↓", 1, 0.8 * low, color=BLUE, align="right", **caption),
+            vega.layer("rule", vega.ONE, {"place": "threshold"}, strokeWidth=2.5, **rule),
+            vega.layer("rule", vega.ONE, {"place": "asked"}, **rule, **vega.DASHED),
+            *texts.table(lines, (0.01, 0.75), top - line / 2, -line, only=once),
+        ],
+        data={"values": bars},
+        fields={
+            "right": f"(datum.bin >= round(threshold * {_BINS})) == (datum.label == 1)",
+            "hit": "datum.right && datum.label == 1 ? datum.count : 0",
+            "pass": "datum.right && datum.label == 0 ? datum.count : 0",
+            "hits": vega.total("hit"),
+            "passes": vega.total("pass"),
+            "misses": f"{sum(counts[1])} - datum.hits",
+            "alarms": f"{sum(counts[0])} - datum.passes",
+            "left": f"(datum.bin + 0.1) / {_BINS}",
+            "right_end": f"(datum.bin + 0.9) / {_BINS}",
+            "height": "datum.label == 1 ? datum.count : -datum.count",
+        },
+        x=vega.axis((0, 1), "forecast probability", **vega.QUARTERS),
+        y=vega.axis((low, top)),
+    )

@@ -1,126 +1,62 @@
 """The figure of the chapter on likelihood: the likelihood and the loss of a coin."""
 
-from typing import Any
-
 import numpy as np
 
-from crossent.figures.style import GRAY, PALETTE
-from crossent.figures.vega import CONFIG, VegaLite, calculate, slider
-from crossent.information import cross_entropy
+from crossent.figures import texts, vega
+from crossent.figures.style import BLUE, GRAY, ORANGE
+from crossent.losses import binary_cross_entropy
 
-_HEADS = 0.7  # of the flips in the sample
-_LIKELIHOOD, _LOSS = PALETTE[:2]
-# Two panels share one vertical axis, in nats of the loss: where each starts and its height for 1.
-_LOSS_PANEL, _LIKELIHOOD_PANEL = (0, 1), (5, 3)
+_HEADS, _TAILS = 0.7, 0.3  # of the flips in the sample
+_LOSS = f"-{_HEADS} * log({{q}}) - {_TAILS} * log(1 - {{q}})"
+_CAPTION = {"baseline": "bottom", "dy": -6, "fontWeight": "bold"}
 
 
-def coin_likelihood(bias: float, flips: int) -> VegaLite:
+def coin_likelihood(bias: float, flips: int) -> vega.VegaLite:
     """Show the likelihood of a coin's bias and the mean loss, for a sample with 70 % heads.
 
     The upper curve is the likelihood of each bias divided by that of the best one, the lower curve
-    the mean loss. A dot on each marks the bias of the slider.
-
-    Parameters
-    ----------
-    bias : float
-        The probability of heads that is tried at first, 0.01 to 0.99.
-    flips : int
-        The number of flips at first, a multiple of 10 up to 200.
-
-    Returns
-    -------
-    VegaLite
-        The figure, with a slider for each number.
+    the mean loss. A dot on each marks the bias of a slider, at first ``bias``, 0.01 to 0.99.
+    Another one sets the number of flips, at first ``flips``, a multiple of 10 up to 200.
     """
-    loss = cross_entropy([_HEADS, 1 - _HEADS], [bias, 1 - bias])
-    likelihood = np.exp(-flips * loss)
-    return VegaLite(
+    tried = np.arange(1, 100) / 100
+    losses = binary_cross_entropy(tried, np.full_like(tried, _HEADS), reduction="none")
+    best = f"q = {tried[np.argmin(losses)]:g}"
+    loss = binary_cross_entropy(bias, _HEADS)
+    return vega.figure(
+        "Curves over the bias q of a coin. The upper one is the likelihood of a sample divided by"
+        f" its largest value, a hill with its top at {best}. The lower one is the mean loss, a"
+        f" valley with its floor at {best}. A dot on each marks q = {bias:.2f}, with likelihood"
+        f" {np.exp(-flips * loss):.2e} and mean loss {loss:.4f} nats.",
+        340,
         {
-            "description": (
-                "Two curves over the bias q of a coin. The upper one is the likelihood of a sample"
-                " with 70 % heads, divided by its largest value: a hill with its top at q = 0.7"
-                " that narrows as the flips become more. The lower one is the mean loss, a valley"
-                f" whose floor is at 0.7 whatever their number. At first, {flips} flips and"
-                f" q = {bias:.2f}: likelihood {likelihood:.2e}, mean loss {loss:.4f} nats. Two"
-                " sliders set the bias and the number of flips."
-            ),
-            "height": 340,
-            "view": {"stroke": None},
-            "config": CONFIG,
-            "params": [
-                slider("bias", "Bias q", bias, 0.99, 0.01, 0.01),
-                slider("flips", "Flips", flips, 200, 10, 10),
-            ],
-            "data": {"sequence": {"start": 1, "stop": 100, "as": "percent"}},
-            "transform": [
-                calculate("q", "datum.percent / 100"),
-                calculate(
-                    "loss", f"-{_HEADS} * log(datum.q) - {1 - _HEADS:.1f} * log(1 - datum.q)"
-                ),
-                {"joinaggregate": [{"op": "min", "field": "loss", "as": "floor"}]},
-                calculate("ratio", "exp(-flips * (datum.loss - datum.floor))"),
-                calculate("tried", "abs(datum.q - bias) < 0.005"),
-            ],
-            "encoding": {
-                "x": {
-                    "field": "q",
-                    "type": "quantitative",
-                    "scale": {"domain": [0, 1]},
-                    "axis": {
-                        "title": "bias q, the probability of heads",
-                        "values": [0, 0.3, 0.5, 0.7, 1],
-                        "grid": False,
-                    },
-                },
-                "y": {"type": "quantitative", "scale": {"domain": [0, 9]}, "axis": None},
-            },
-            "layer": [
-                *_panel("ratio", _LIKELIHOOD_PANEL, _LIKELIHOOD),
-                _heading(
-                    sum(_LIKELIHOOD_PANEL),
-                    "'likelihood ' + format(exp(-flips * datum.loss), '.2e')",
-                ),
-                *_panel("loss", _LOSS_PANEL, _LOSS),
-                _heading(3.6, "'mean loss ' + format(datum.loss, '.4f') + ' nats'"),
-            ],
-        }
+            "bias": vega.slider("Bias q", bias, 0.01, 0.99, 0.01),
+            "flips": vega.slider("Flips", flips, 10, 200, 10),
+            "loss": _LOSS.format(q="bias"),
+            "floor": _LOSS.format(q=_HEADS),
+            "likelihood": "exp(-flips * loss)",
+        },
+        [
+            *_panel("exp(-flips * ({loss} - floor))", 5, 3, BLUE),
+            texts.text("likelihood {likelihood:.2e}", 0, 8, **_CAPTION),
+            *_panel("{loss}", 0, 1, ORANGE),
+            texts.text("mean loss {loss:.4f} nats", 0, 3.6, **_CAPTION),
+        ],
+        x=vega.axis((0, 1), "bias q, the probability of heads", values=[0, _TAILS, 0.5, _HEADS, 1]),
+        y=vega.axis((0, 9)),
     )
 
 
-def _panel(field: str, panel: tuple[float, float], color: str) -> list[dict[str, Any]]:
-    """Draw a curve, its base line, and a dot at the bias that is tried."""
-    bottom, height = panel
-    place = [calculate("place", f"{bottom} + {height} * datum.{field}")]
-    y = {"field": "place"}
+def _panel(amount: str, bottom: float, height: float, color: str) -> list[vega.Json]:
+    """Draw a curve, its base line, and a dot at the bias that is tried.
+
+    Two panels share the vertical axis: where each starts, and its height for an amount of 1.
+    """
+    place = f"{bottom} + {height} * {amount}"
+    curve = {"place": place.format(loss=f"({_LOSS.format(q='datum.q')})")}
+    dot = {"q": "bias", "place": place.format(loss="loss")}
+    look: vega.Json = {"x": "q", "y": "place", "color": color}
     return [
-        {
-            "mark": {"type": "rule", "color": GRAY, "strokeWidth": 1},
-            "transform": [{"filter": "datum.percent == 1"}],
-            "encoding": {"x": {"datum": 0}, "x2": {"datum": 1}, "y": {"datum": bottom}},
-        },
-        {
-            "mark": {"type": "line", "color": color, "strokeWidth": 3},
-            "transform": place,
-            "encoding": {"y": y},
-        },
-        {
-            "mark": {"type": "point", "color": color, "filled": True, "size": 130, "opacity": 1},
-            "transform": [{"filter": "datum.tried"}, *place],
-            "encoding": {"y": y},
-        },
+        vega.layer("rule", vega.ONE, x=0, x2=1, y=bottom, color=GRAY, strokeWidth=1),
+        vega.layer("line", vega.along("q", 0.01, 0.995, 0.01), curve, **look),
+        vega.layer("point", vega.ONE, dot, size=130, **look),
     ]
-
-
-def _heading(y: float, text: str) -> dict[str, Any]:
-    """Write a number above a panel."""
-    return {
-        "transform": [{"filter": "datum.tried"}, calculate("text", text)],
-        "mark": {
-            "type": "text",
-            "align": "left",
-            "baseline": "bottom",
-            "dy": -6,
-            "fontWeight": "bold",
-        },
-        "encoding": {"x": {"datum": 0}, "y": {"datum": y}, "text": {"field": "text"}},
-    }

@@ -7,7 +7,7 @@ from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 # Four of the eight colors of Okabe and Ito (2008), "Color Universal Design": those that stand out
 # by at least 3:1 from a white page and from a dark one.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+PALETTE = BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 GRAY = "#767676"  # for lines that must show on both
 
 _STYLE = {

@@ -1,88 +1,64 @@
 """The figure of the chapter on squared error."""
 
-from typing import Any
-
 import numpy as np
 
 from crossent.activations import sigmoid
-from crossent.figures.style import PALETTE
-from crossent.figures.vega import CONFIG, VegaLite, calculate, slider, table
+from crossent.figures import texts, vega
+from crossent.figures.style import BLUE, ORANGE
+from crossent.losses import binary_cross_entropy_with_logits
 
 _NAMES = {"ce": "cross-entropy", "se": "squared error"}
+_COLORS = {"ce": BLUE, "se": ORANGE}
 _LOSS = {"ce": "log(1 + exp(-{z}))", "se": "pow(1 / (1 + exp({z})), 2)"}
 _SLOPE = {"ce": "-1 / (1 + exp({z}))", "se": "-2 * pow(1 / (1 + exp({z})), 2) / (1 + exp(-{z}))"}
-_EVERY = 5  # steps between two stops of the slider
-_STOPS = 21
+_EVERY, _STOPS = 5, 21  # steps between two stops of the slider, and their number
 
 
-def two_losses(start: float) -> VegaLite:
+def two_losses(start: float) -> vega.VegaLite:
     """Show gradient descent on cross-entropy and on squared error, from the same logit.
 
-    The target is 1 and the learning rate 1. Sliders set the logit at the start and the number of
-    steps.
-
-    Parameters
-    ----------
-    start : float
-        The logit at first, from −6 to 6 in steps of ½.
-
-    Returns
-    -------
-    VegaLite
-        The figure.
+    The target is 1 and the learning rate 1. Sliders set the logit at the start, at first ``start``,
+    −6 to 6 in steps of ½, and the number of steps.
     """
-    starts = np.arange(-6, 6.5, 0.5)
-    rows = [{"start": s, **{k: _descend(s, k) for k in _NAMES}} for s in starts.tolist()]
-    x = {"title": "logit z", "values": [*range(-6, 9, 2)], "grid": False}
-    y = {"title": "loss", "titleAnchor": "start", "values": [*range(7)], "domain": False}
-    return VegaLite(
-        {
-            "description": (
-                "Two curves against the logit for target 1: cross-entropy, which rises in a"
-                " straight line towards negative logits, and squared error, which becomes flat"
-                f" there. A ball on each starts at the logit {start:g}. Sliders set the start and"
-                " the number of steps of gradient descent. A table shows the logit, the loss and"
-                f" the gradient on each: at first {_slope(start, 'ce'):.3f} and"
-                f" {_slope(start, 'se'):.3f}."
-            ),
-            "height": 360,
-            "view": {"stroke": None},
-            "config": CONFIG,
-            "params": [
-                slider("start", "Logit at the start", start, 6, 0.5, -6),
-                slider("steps", "Steps", 0, _EVERY * (_STOPS - 1), _EVERY),
-            ],
-            "data": {"values": rows},
-            "transform": [
-                {"filter": "datum.start == start"},
-                *(calculate(f"z_{k}", f"datum.{k}[steps / {_EVERY}]") for k in _NAMES),
-                *(calculate(f"loss_{k}", _LOSS[k].format(z=f"datum.z_{k}")) for k in _NAMES),
-                *(calculate(f"slope_{k}", _SLOPE[k].format(z=f"datum.z_{k}")) for k in _NAMES),
-            ],
-            "encoding": {
-                "x": {"type": "quantitative", "axis": x, "scale": {"domain": [-6, 8]}},
-                "y": {"type": "quantitative", "axis": y, "scale": {"domain": [0, 9.6]}},
-            },
-            "layer": [
-                *(_curve(k, color) for k, color in zip(_NAMES, PALETTE, strict=False)),
-                *(_ball(k, color) for k, color in zip(_NAMES, PALETTE, strict=False)),
-                *table(
-                    {
-                        "logit": ("datum.z_ce", "datum.z_se"),
-                        "loss": ("datum.loss_ce", "datum.loss_se"),
-                        "gradient": ("datum.slope_ce", "datum.slope_se"),
-                    },
-                    (-5.8, 2.4, 8),
-                    8.5,
-                    0.75,
-                    [],  # the one row that is left
-                ),
-                *(
-                    _head(name, x, color)
-                    for name, x, color in zip(_NAMES.values(), (2.4, 8), PALETTE, strict=False)
-                ),
-            ],
+    first, last = -6, 8
+    starts = np.arange(first, 6.5, 0.5).tolist()
+    descents = [{"start": z, **{loss: _descend(z, loss) for loss in _NAMES}} for z in starts]
+    losses = {"ce": binary_cross_entropy_with_logits(start, 1), "se": sigmoid(-start) ** 2}
+    numbers = {
+        "logit": [(f"datum.z_{loss}", start) for loss in _NAMES],
+        "loss": [(f"datum.loss_{loss}", losses[loss]) for loss in _NAMES],
+        "gradient": [(f"datum.slope_{loss}", _slope(start, loss)) for loss in _NAMES],
+    }
+    falls = vega.listed(f"{_NAMES[loss]} {_slope(first, loss):.3f}" for loss in _NAMES)
+    logits, curves, balls = vega.along("z", first, last + 0.05, 0.1), [], []
+    heads: list[texts.Cell] = []
+    fields: dict[str, str] = {}
+    for loss, color in _COLORS.items():
+        curve = {"loss": _LOSS[loss].format(z="datum.z")}
+        curves.append(vega.layer("line", logits, curve, x="z", y="loss", color=color))
+        balls.append(vega.layer("point", x=f"z_{loss}", y=f"loss_{loss}", size=150, color=color))
+        heads.append((_NAMES[loss], {"fontWeight": "bold", "color": color}))
+        fields |= {
+            f"z_{loss}": f"datum.{loss}[steps / {_EVERY}]",
+            f"loss_{loss}": _LOSS[loss].format(z=f"datum.z_{loss}"),
+            f"slope_{loss}": _SLOPE[loss].format(z=f"datum.z_{loss}"),
         }
+    lines = [["", *heads], *texts.lines_of(numbers)]
+    return vega.figure(
+        f"Curves of {vega.listed(_NAMES.values())} against the logit of the true class. At the left"
+        f" end their slopes are: {falls}. A ball on each marks where gradient descent on it stands;"
+        f" of both a table lists the {texts.told(numbers)}.",
+        360,
+        {
+            "start": vega.slider("Logit at the start", start, first, 6, 0.5),
+            "steps": vega.slider("Steps", 0, 0, _EVERY * (_STOPS - 1), _EVERY),
+        },
+        [*curves, *balls, *texts.table(lines, (-5.8, 2.4, 8), 9.25, -0.75)],
+        data={"values": descents},
+        fields=fields,
+        only="datum.start == start",
+        x=vega.axis((first, last), "logit z", values=[*range(first, last + 1, 2)]),
+        y=vega.axis((0, 9.6), "loss", values=[*range(7)], **vega.UPRIGHT),
     )
 
 
@@ -93,38 +69,10 @@ def _slope(z: float, name: str) -> float:
 
 
 def _descend(z: float, name: str) -> list[float]:
-    """Return the logit at each stop of the slider."""
+    """Return the logit at each stop of the slider, with digits enough for what is shown of it."""
     stops = [z]
     for step in range(1, _EVERY * (_STOPS - 1) + 1):
         z -= _slope(z, name)
         if step % _EVERY == 0:
-            stops.append(round(z, 4))
+            stops.append(round(z, 8))
     return stops
-
-
-def _curve(name: str, color: str) -> dict[str, Any]:
-    return {
-        "mark": {"type": "line", "strokeWidth": 3, "color": color},
-        "data": {"sequence": {"start": -6, "stop": 8.05, "step": 0.1, "as": "z"}},
-        "transform": [calculate("loss", _LOSS[name].format(z="datum.z"))],
-        "encoding": {"x": {"field": "z"}, "y": {"field": "loss"}},
-    }
-
-
-def _ball(name: str, color: str) -> dict[str, Any]:
-    return {
-        "mark": {"type": "point", "filled": True, "size": 150, "color": color},
-        "encoding": {
-            "x": {"field": f"z_{name}"},
-            "y": {"field": f"loss_{name}"},
-            "opacity": {"value": 1},
-        },
-    }
-
-
-def _head(text: str, x: float, color: str) -> dict[str, Any]:
-    return {
-        "mark": {"type": "text", "align": "right", "fontWeight": "bold", "color": color},
-        "data": {"values": [{}]},
-        "encoding": {"x": {"datum": x}, "y": {"datum": 9.25}, "text": {"value": text}},
-    }

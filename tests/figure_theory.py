@@ -1,0 +1,195 @@
+"""The figures of the chapters on entropy, likelihood and softmax, and on the first page."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import mpmath
+import numpy as np
+
+import crossent
+from crossent import figures
+from crossent.figures import VegaLite
+from crossent.figures.style import BLUE, GRAY, GREEN, ORANGE, PALETTE, PINK
+from tests.drawing import ROOT, Drawing
+from tests.figure_positions import (
+    CLASSES,
+    Position,
+    Seen,
+    Text,
+    ends,
+    numbers,
+    numbers_in,
+    sparse,
+)
+
+
+@dataclass
+class EntropyBars(Position):
+    weight_A: int
+    weight_B: int
+    weight_C: int
+    weight_D: int
+    also = ({"weight_A": 0, "weight_B": 0, "weight_C": 0, "weight_D": 0},)
+
+    def __post_init__(self) -> None:
+        self.weights = (self.weight_A, self.weight_B, self.weight_C, self.weight_D)
+        self.p = np.divide(self.weights, max(sum(self.weights), 1))
+        self.surprise = [np.log2(1 / p) if p else np.inf for p in self.p]
+
+    def figure(self) -> VegaLite:
+        return figures.entropy_bars(self.weights)
+
+    def texts(self) -> Iterable[Text]:
+        for p, surprise in zip(self.p, self.surprise, strict=True):
+            yield from numbers(p, surprise, p * surprise if p else 0)
+        yield "entropy (at most 2)"
+        if any(self.weights):
+            yield "{:.3f} bits", crossent.entropy(self.p, base=2)
+
+    def told(self) -> Iterable[Text]:
+        *terms, _, bits = self.texts()
+        return [*terms, *numbers_in(bits), "2"]
+
+    def marks(self, drawing: Drawing) -> Iterable[Seen]:
+        right = np.cumsum(self.p)
+        for k in np.flatnonzero(self.p):
+            (bar,) = drawing.seen("rect", PALETTE[k])
+            corners = [[right[k] - self.p[k], 0], [right[k], self.surprise[k]]]
+            yield "bar", np.sort(bar, axis=0), corners
+        for rule in drawing.seen("rule", GRAY):
+            yield "entropy", rule[:, 1], crossent.entropy(self.p, base=2)
+        yield "no weight", "no weight" in drawing.texts, not any(self.weights)
+
+
+@dataclass
+class CrossEntropyBars(Position):
+    truth: int
+    belief: int
+
+    def __post_init__(self) -> None:
+        p, q = (np.array([n, 30 - n]) / 30 for n in (self.truth, self.belief))
+        functions = (crossent.kl_divergence, crossent.cross_entropy)
+        self.bits = [crossent.entropy(p, base=2), *(each(p, q, base=2) for each in functions)]
+
+    def figure(self) -> VegaLite:
+        return figures.cross_entropy_bars(self.truth, self.belief)
+
+    def texts(self) -> Iterable[Text]:
+        for name, bits in zip(("H(p)", "+ KL(p‖q)", "= H(p, q)"), self.bits, strict=True):
+            yield f"{name} = {{:.3f}}{' bits' if np.isfinite(bits) else ''}", bits
+
+    def told(self) -> Iterable[Text]:
+        counts = (self.truth, 30 - self.truth, self.belief, 30 - self.belief)
+        return [*map(str, counts), *numbers_in(*self.texts())]
+
+    def marks(self, drawing: Drawing) -> Iterable[Seen]:
+        shapes = [len(drawing.of("symbol", color)) for color in (BLUE, ORANGE)]
+        triangles = self.truth + self.belief
+        yield "shapes", shapes, (triangles, 60 - triangles)
+        own, both = self.bits[0], min(self.bits[2], 5)
+        yield "entropy", ends(drawing.seen("rect", GREEN, y="")), [[0, own]] * 2
+        yield "divergence", ends(drawing.seen("rect", PINK, y="")), [[own, both]] * 2
+
+
+@dataclass
+class CoinLikelihood(Position):
+    bias: float
+    flips: int
+
+    def __post_init__(self) -> None:
+        self.loss = crossent.cross_entropy([0.7, 0.3], [self.bias, 1 - self.bias])
+        self.likelihood, self.best = self.of(self.bias), self.of(0.7)
+
+    def of(self, bias: float) -> mpmath.mpf:
+        """Return the likelihood of a bias, for 70 % heads."""
+        heads = 7 * self.flips // 10
+        return mpmath.mpf(bias) ** heads * (1 - mpmath.mpf(bias)) ** (self.flips - heads)
+
+    def figure(self) -> VegaLite:
+        return figures.coin_likelihood(self.bias, self.flips)
+
+    def texts(self) -> Iterable[Text]:
+        yield "likelihood {:.2e}", float(self.likelihood)
+        yield "mean loss {:.4f} nats", self.loss
+
+    def told(self) -> Iterable[Text]:
+        return ["0.7", "0.7", ("{:.2f}", self.bias), *numbers_in(*self.texts())]
+
+    def marks(self, drawing: Drawing) -> Iterable[Seen]:
+        # No panel has an axis: heights are in units of that of the best bias, hill or valley.
+        relative, loss = float(self.likelihood / self.best), self.loss
+        amounts = (BLUE, relative, np.max), (ORANGE, loss / crossent.entropy([0.7, 0.3]), np.min)
+        bases = [rule[0, 1] for rule in drawing.seen("rule", GRAY, y="")]
+        for base, (color, amount, best) in zip(bases, amounts, strict=True):
+            (curve,), ((dot,),) = (drawing.seen(kind, color, y="") for kind in ("line", "symbol"))
+            heights = base - curve[:, 1]
+            unit = heights[np.argmin(np.abs(curve[:, 0] - 0.7))]
+            yield "dot", (dot[0], (base - dot[1]) / unit), (self.bias, amount)
+            yield "best bias", best(heights), unit
+
+
+@dataclass
+class SoftmaxBars(Position):
+    logit_cat: float
+    logit_dog: float
+    logit_owl: float
+    logit_fox: float
+    temperature: float
+
+    def __post_init__(self) -> None:
+        self.z = (self.logit_cat, self.logit_dog, self.logit_owl, self.logit_fox)
+        self.p = crossent.softmax(np.divide(self.z, self.temperature))
+
+    def figure(self) -> VegaLite:
+        return figures.softmax_bars(self.z, self.temperature)
+
+    def texts(self) -> Iterable[Text]:
+        entropies = crossent.entropy(self.p), crossent.entropy(np.full(4, 0.25))
+        return [*numbers(*self.p), ("entropy {:.3f} nats (at most {:.3f})", *entropies)]
+
+    def told(self) -> Iterable[Text]:
+        *probs, entropies = self.texts()
+        return [*probs, "1", *numbers_in(entropies)]
+
+    def marks(self, drawing: Drawing) -> Iterable[Seen]:
+        yield "bars", ends(drawing.seen("rect", BLUE, y=""))[:, 1], self.p
+        ticks = ends(drawing.seen("rect", ORANGE, y="")).mean(axis=1)
+        yield "ticks", ticks, crossent.softmax(np.array(self.z, dtype=float))
+
+
+@dataclass
+class FirstPage(Position):
+    cat: float
+    dog: float
+    owl: float
+    truth: str = "cat"
+
+    def __post_init__(self) -> None:
+        self.z, self.k = np.array([self.cat, self.dog, self.owl]), CLASSES.index(self.truth)
+
+    def figure(self) -> VegaLite:
+        spec = json.loads((ROOT / "book" / "index_figure.json").read_text(encoding="utf-8"))
+        return VegaLite(spec)
+
+    def texts(self) -> Iterable[Text]:
+        loss = sparse(self.z, self.k)
+        yield "loss = −log {:.3f} = {:.3f} nats", np.exp(-loss), loss
+        yield from numbers(*crossent.softmax(self.z))
+
+    def told(self) -> Iterable[Text]:
+        return []
+
+    def marks(self, drawing: Drawing) -> Iterable[Seen]:
+        bars = [mark.places for mark in drawing.marks if mark.kind == "rect"]
+        yield "bars", drawing.scale("X-axis")(ends(bars)[:, 1]), crossent.softmax(self.z)
+
+
+# Each at two starts, the first as in its chapter.
+THEORY: list[tuple[Position, Position]] = [
+    (EntropyBars(8, 4, 2, 2), EntropyBars(1, 0, 5, 16)),
+    (CrossEntropyBars(26, 15), CrossEntropyBars(26, 30)),
+    (CoinLikelihood(0.5, 10), CoinLikelihood(0.29, 30)),
+    (SoftmaxBars(2, 1, 0, -1, 1), SoftmaxBars(-2, 1.5, 3, 0, 0.5)),
+    (FirstPage(2, 1, 0), FirstPage(2, 1, 0)),
+]
