@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests import checks
+from tests.figures import FIGURES
+from tests.figures.positions import without_controls
 from tests.pages import (
     BOOK,
     CHECKED,
@@ -362,11 +364,15 @@ def required(found: Page) -> Iterator[str]:
 
     They are the bold ones, the first of an answer to a bold question, those of reasons and fixes,
     of solutions, of summaries and of figures' descriptions, the causes and cures of symptoms, and
-    all entries of glossary and notation.
+    all entries of glossary and notation. The tests of live figures compare their descriptions.
     """
     solution = False
     for section in found.sections:
-        yield from (s for text in section.descriptions for s in sentences(text))
+        for description in section.descriptions:
+            if not any(
+                first.is_described(without_controls(description)[0]) for first, _ in FIGURES
+            ):
+                yield from sentences(description)
         for cell in section.cells:
             if cell["cell_type"] != "markdown":
                 continue
@@ -378,6 +384,12 @@ def required(found: Page) -> Iterator[str]:
                 else:
                     yield from required_of(block, all_of_it=all_of_it)
             solution &= "{solution-end}" not in cell["source"]
+
+
+def is_tested(description: str) -> bool:
+    """Return whether it describes a live figure, whose tests compare what is drawn with it."""
+    text, _ = without_controls(description)
+    return any(first.is_described(text) for first, _ in FIGURES)
 
 
 def required_of(block: str, *, all_of_it: bool) -> Iterator[str]:

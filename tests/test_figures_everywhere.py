@@ -7,13 +7,16 @@ import numpy as np
 import pytest
 
 from tests.drawing import controls, drawn, grid
-from tests.figure_losses import LOSSES
-from tests.figure_positions import Position, Text, spellings, typeset
-from tests.figure_practice import PRACTICE
-from tests.figure_theory import THEORY
+from tests.figures import FIGURES
+from tests.figures.positions import (
+    NUMBER,
+    Position,
+    Text,
+    spellings,
+    typeset,
+    without_controls,
+)
 
-FIGURES = THEORY + LOSSES + PRACTICE
-NUMBER = r"−?\d+(?:\.\d+)?(?:e[-+]\d+)?%?|∞|–|\bnan\b"
 BODIES = {"rect", "symbol"}  # bars and dots, which must not leave the drawing
 
 
@@ -46,9 +49,10 @@ def test_it_starts_where_it_is_told_and_describes_this_frame(start: Position) ->
     spec = start.figure().spec
     stand = {control["name"]: control["value"] for control in controls(spec)}
     assert stand == dataclasses.asdict(start)
-    description, _, settings = spec["description"].partition(" Controls set ")
+    description, settings = without_controls(spec["description"])
+    assert start.is_described(description)
     compare(re.findall(NUMBER, description), [*start.told()])
     values = [x if isinstance(x, str) else f"{x:g}" for x in stand.values()]
     labels = [control["bind"]["name"] for control in controls(spec)]
     wanted = [typeset(f"{label} to {value}") for label, value in zip(labels, values, strict=True)]
-    assert not settings or re.split(", | and ", settings.removesuffix(".")) == wanted
+    assert not settings or re.split(", | and ", settings) == wanted

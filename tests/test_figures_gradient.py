@@ -6,8 +6,8 @@ import pytest
 import crossent
 from crossent.figures.style import BLUE
 from tests.drawing import drawn
-from tests.figure_losses import SimplexGradient, predictions
-from tests.figure_positions import sparse
+from tests.figures.losses import SimplexGradient, predictions
+from tests.figures.positions import sparse
 
 CASES = [
     SimplexGradient(2, 1, 0, "cat"),

@@ -14,9 +14,7 @@ from mpmath import mp, mpf
 from sklearn import metrics
 from torch.nn import functional as F
 
-from crossent import figures
 from tests.checks import Given, H, Real, reals, same, says, sigma
-from tests.drawing import drawn
 
 TINY = mpf(10) ** -45
 # Hundredths, without 0 and 1: there a loss or a logit is infinite.
@@ -240,66 +238,6 @@ def eq_bce_gradient(y: Real, z: Real) -> None:
 def numbers(svg: str) -> list[str]:
     """Return the numbers at the right of a figure's table."""
     return re.findall(r'text-anchor="end"[^>]*font-size="13px" fill="black">([^<]+)', svg)
-
-
-@says(
-    "A curve of binary cross-entropy against the logit from −6 to 6 for a target, with its tangent"
-    " at a logit. Above it: the probability, the loss (at first 2.127), the lowest loss for the"
-    " target (at first 0.000), and the gradient, the slope of the tangent (at first -0.881). Two"
-    " sliders set the logit and the target.",
-)
-def the_curve_is_drawn_like_that() -> None:
-    spec = figures.binary_loss(-2, 1).spec
-    assert [each["bind"]["input"] for each in spec["params"] if "bind" in each] == ["range"] * 2
-    assert [each["value"] for each in spec["params"] if "bind" in each] == [-2, 1]
-    at_first = [np.logaddexp(0, -2) + 2, 1 / (1 + np.exp(2)) - 1]
-    assert np.round(at_first, 3).tolist() == [2.127, -0.881]
-    svg = drawn(spec, {"logit": 1, "target": 0.3})
-    paths = re.findall(r'roledescription="line mark" d="M([^"]+)"', svg)
-    # 700 wide for 12 logits, 360 high for 9.6 nats
-    curve, tangent = (
-        np.array([point.split(",") for point in path.split("L")], float) for path in paths
-    )
-    for points in (curve, tangent):
-        points[:] = points * [12 / 700, -9.6 / 360] + [-6, 9.6]
-    z, loss = curve.T
-    assert (z[0], z[-1]) == pytest.approx((-6, 6))
-    assert loss == pytest.approx(np.logaddexp(0, z) - 0.3 * z, abs=1e-4)
-    run, rise = tangent[1] - tangent[0]
-    slope = 1 / (1 + np.exp(-1)) - 0.3
-    assert rise / run == pytest.approx(slope, abs=1e-4)
-    assert tangent.mean(axis=0) == pytest.approx([1, np.logaddexp(0, 1) - 0.3], abs=1e-4)
-    assert float(numbers(svg)[3]) == pytest.approx(slope, abs=0.0005)
-    assert float(numbers(svg)[2]) == pytest.approx(loss.min(), abs=0.001)
-
-
-@says(
-    "above a line where the truth is malignant, below it where it is benign."
-    " A bar is full where the decision is right and pale where it is wrong.",
-    "precision, recall, the mean cost if a false alarm costs 1, and the log loss,",
-    "Two sliders set the threshold and the cost of a miss; a dashed line marks the threshold that"
-    " the cost asks for.",
-)
-def the_bars_are_drawn_like_that() -> None:
-    # The notebook counts the bars of its own forecasts.
-    forecasts, truth = [0.02, 0.34, 0.36, 0.58, 0.77], [0, 0, 1, 0, 1]
-    spec = figures.decision_threshold(forecasts, truth, names=("benign", "malignant")).spec
-    assert [each["bind"]["input"] for each in spec["params"]] == ["range"] * 2
-    svg = drawn(spec, {"miss": 3, "threshold": 0.5})
-    bar = r'left: ([\d.]+); height: (\S+); \S+ \S+ label: (.)".*? fill-opacity="([\d.]+)"'
-    bars = [(float(left), h, int(y), float(o)) for left, h, y, o in re.findall(bar, svg)]
-    assert [left for left, *_ in sorted(bars)] == pytest.approx(
-        [0, 0.3, 0.35, 0.55, 0.75], abs=0.02
-    )
-    for left, height, label, opacity in bars:
-        assert height == ["−1", "1"][label]
-        assert opacity == (1 if (left > 0.5) == label else 0.2)
-    assert "malignant ↑" in svg
-    assert "benign ↓" in svg
-    (asked_for,) = re.findall(r'place: ([\d.]+)"[^>]*dasharray', svg)
-    assert float(asked_for) == 1 / (1 + 3)
-    loss = metrics.log_loss(truth, forecasts)
-    assert numbers(svg) == ["0.600", "0.500", "0.500", f"{(1 + 3) / 5:.3f}", f"{loss:.3f}"]
 
 
 # --- Thresholds ---

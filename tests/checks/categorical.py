@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import re
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 import sympy
 import torch
@@ -16,9 +14,10 @@ from mpmath import mp, mpf
 from sklearn import metrics
 from torch.nn import functional as F
 
-from crossent import figures
+from crossent.figures.style import GRAY, ORANGE
 from tests.checks import Cited, H, Real, Row, distributions, logits, same, says, soft
-from tests.drawing import drawn
+from tests.figures import drawing_of
+from tests.figures.losses import CategoricalTerms
 
 TINY = mpf(10) ** -45
 ROWS = st.lists(distributions(3, least=1), min_size=1, max_size=4)
@@ -157,37 +156,16 @@ def two_outputs_are_one(z: Row, label: int) -> None:
 # --- The figure ---
 
 
-def lengths(svg: str, mark: str) -> list[float]:
-    """Return how long the bars are, in nats: the axis is 700 wide, up to 7."""
-    found = re.findall(rf'"{mark}: [^"]*" role="graphics-symbol" [^>]* d="M0,[\d.]+h([\d.]+)v', svg)
-    return [float(width) / 100 for width in found]
-
-
 @says(
-    "One row for each of the classes cat, dog and owl. A frame is as long as the surprise, minus"
-    " the"
-    " logarithm of the predicted probability; a bar in it as long as the target times the surprise."
-    " The sum of the bars is the loss. At first the probabilities are cat 0.665, dog 0.245, owl"
-    " 0.090, the target is cat alone, and the loss is 0.408 nats. Three sliders set the logits, a"
-    " menu the label, a fourth slider the share of the target that is spread over all classes.",
     "Each frame is as long as the surprise at one class, and the filled part is what enters the"
     " sum.",
 )
-def the_terms_are_drawn_like_that() -> None:
-    spec = figures.categorical_terms((2, 1, 0)).spec
-    controls = [param["bind"]["input"] for param in spec["params"]]
-    assert controls == ["range"] * 3 + ["select"] + ["range"]
-    p = np.exp([2, 1, 0]) / np.exp([2, 1, 0]).sum()
-    assert p.round(3).tolist() == [0.665, 0.245, 0.090]
-    assert round(-np.log(p[0]), 3) == 0.408
-    assert [param["value"] for param in spec["params"]][3:] == ["cat", 0]
-    svg = drawn(spec, {"spread": 0.3})
-    assert re.findall(r'surprise: [^;]*; class: (\w+)"', svg) == ["cat", "dog", "owl"]
-    assert lengths(svg, "surprise") == pytest.approx(-np.log(p))
-    bars = lengths(svg, "term")
-    assert bars == pytest.approx([0.7 + 0.3 / 3, 0.3 / 3, 0.3 / 3] * -np.log(p))
-    (heading,) = re.findall(r"loss = sum = ([\d.]+) nats<", svg)
-    assert float(heading) == pytest.approx(sum(bars), abs=0.0005)
+def what_the_frames_are() -> None:
+    at = CategoricalTerms(2, 1, 0, "dog", 0.3)
+    drawing = drawing_of(CategoricalTerms(2, 1, 0))
+    assert at.target.tolist() == pytest.approx([0.1, 0.8, 0.1])
+    assert at.surprise.tolist() == pytest.approx(surprises([2, 1, 0]))
+    assert len(drawing.seen("rect", GRAY, y="")) == len(drawing.seen("rect", ORANGE, y="")) == 3
 
 
 @says(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +16,7 @@ from scipy.spatial.distance import jensenshannon
 from torch.nn import functional as F
 
 import crossent
-from crossent import figures
+from crossent.figures.style import BLUE, ORANGE
 from tests.checks import (
     KL,
     Cited,
@@ -31,7 +30,8 @@ from tests.checks import (
     says,
     soft,
 )
-from tests.drawing import drawn
+from tests.figures import drawing_of
+from tests.figures.theory import CrossEntropyBars
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -154,32 +154,14 @@ def eq_cross_entropy_bell(model: tuple[sympy.Rational, sympy.Rational]) -> None:
 
 
 @says(
-    "Two rows of 30 triangles and circles, the true container p and the believed one q, and below"
-    " them three bars on one scale of bits. The entropy H(p) starts at 0, the divergence KL starts"
-    " where the entropy ends, and the cross-entropy H(p, q) is as long as both together: at first"
-    " 0.567 + 0.433 = 1.000 bits. Two sliders set how many of the shapes are triangles.",
     "A container holds 30 shapes. You draw from it, but you believe in another one.",
 )
-def the_bars_are_drawn_like_that() -> None:
-    spec = figures.cross_entropy_bars(truth=26, belief=15).spec
-    assert [each["bind"]["input"] for each in spec["params"]] == ["range"] * 2
-    svg = drawn(spec, {})
-    point = r'roledescription="point" transform="translate\([\d.]+,([\d.]+)\)" d="(M0)?'
-    shapes = re.findall(point, svg)
-    rows = sorted({float(height) for height, _ in shapes})  # a triangle starts above its place
-    counts = [
-        [sum(float(h) == row and bool(tip) == triangle for h, tip in shapes) for triangle in (1, 0)]
-        for row in rows
-    ]
-    assert counts == [[26, 4], [15, 15]]
-    bars = re.findall(r'aria-label="from: ([\d.]+); to: ([\d.]+)"[^>]* d="M[\d.]+,([\d.]+)h', svg)
-    ends = [(float(start), float(end)) for start, end, _ in bars]
-    heights = [float(height) for *_, height in bars]
-    entropy, both = stats.entropy([26, 4], base=2), 1.0  # of a belief in 15 of each
-    assert np.allclose(ends, [(0, entropy), (entropy, both), (0, entropy), (entropy, both)])
-    assert rows[1] < heights[0] < heights[1] < heights[2] == heights[3]
-    texts = re.findall(r"<text[^>]*>([^<]* = [^<]*)</text>", svg)
-    assert texts == ["H(p) = 0.567 bits", "+ KL(p‖q) = 0.433 bits", "= H(p, q) = 1.000 bits"]
+def what_a_container_holds() -> None:
+    at = CrossEntropyBars(26, 15)
+    drawing = drawing_of(at)
+    shapes = [len(drawing.of("symbol", color)) for color in (BLUE, ORANGE)]
+    assert shapes == [26 + 15, 4 + 15]
+    assert at.bits[0] == pytest.approx(stats.entropy([26, 4], base=2))
 
 
 @says(

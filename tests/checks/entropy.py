@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,9 +15,10 @@ from mpmath import mp, mpf
 from scipy import stats
 
 import crossent
-from crossent import figures
+from crossent.figures.style import GRAY, PALETTE
 from tests.checks import Cited, H, Real, Row, distributions, same, says
-from tests.drawing import drawn
+from tests.figures import drawing_of
+from tests.figures.theory import EntropyBars
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,43 +152,22 @@ def a_bit_is_the_surprise_of_a_half(p: mpf) -> None:
 # --- The figure ---
 
 
-def bars_of(svg: str) -> list[tuple[str, float, float]]:
-    """Return each bar's outcome, width and height, in the units of the axes."""
-    bar = r'surprise: ([^;]+); right: [^;]+; outcome: (\w)"[^>]* d="M[\d.]+,([\d.]+)h([\d.]+)v'
-    found = re.findall(bar, svg)
-    # The drawing is 700 wide for a probability of 1, and 38 high for each bit above 380.
-    heights = [(380 - float(top)) / 38 for _, _, top, _ in found]
-    assert np.allclose(heights, [float(surprise) for surprise, *_ in found])
-    widths = [float(width) / 700 for *_, width in found]
-    return list(zip([outcome for _, outcome, *_ in found], widths, heights, strict=True))
-
-
 @says(
-    "Four bars, one for each of the outcomes A to D. A bar is as wide as the outcome's probability"
-    " and as high as its surprise in bits; its area is what the outcome adds to the entropy. A"
-    " table lists these numbers and their sum, the entropy: at first 1.750 bits, and never above 2."
-    " Four sliders set the weights.",
     "Each bar is as wide as its probability and as high as its surprise, so **its area is what the"
     " outcome adds to the entropy**. The widths sum to 1; therefore the dashed line, at the mean"
     " height, is the entropy, too.",
 )
-def the_bars_are_drawn_like_that() -> None:
-    spec = figures.entropy_bars((8, 4, 2, 2)).spec
-    assert [each["bind"]["input"] for each in spec["params"]] == ["range"] * 4
-    svg = drawn(spec, {})
-    outcomes, widths, heights = zip(*bars_of(svg), strict=True)
-    assert outcomes == ("A", "B", "C", "D")
-    assert np.allclose(widths, np.array([8, 4, 2, 2]) / 16)
-    assert np.allclose(heights, -np.log2(widths))
-    area = np.dot(widths, heights)
-    assert area == pytest.approx(stats.entropy([8, 4, 2, 2], base=2))
-    assert area == pytest.approx(1.75)
-    (line,) = re.findall(r'aria-label="entropy: ([\d.]+)"[^>]* stroke-dasharray', svg)
-    assert float(line) == pytest.approx(area)
-    texts = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
-    for width, height in zip(widths, heights, strict=True):
-        assert {f"{width:.3f}", f"{height:.3f}", f"{width * height:.3f}"} <= set(texts)
-    assert texts[-2:] == ["entropy (at most 2)", "1.750 bits"]
+def a_bar_is_what_an_outcome_adds() -> None:
+    at = EntropyBars(8, 4, 2, 2)
+    drawing = drawing_of(at)
+    bars = [np.ptp(drawing.seen("rect", color)[0], axis=0) for color in PALETTE[:4]]
+    widths, heights = np.transpose(bars)
+    assert widths == pytest.approx(np.array([8, 4, 2, 2]) / 16)
+    assert heights == pytest.approx(-np.log2(widths))
+    assert widths.sum() == pytest.approx(1)
+    line = drawing.seen("rule", GRAY)[0][0, 1]
+    assert np.dot(widths, heights) == pytest.approx(line, abs=1e-4)
+    assert line == pytest.approx(stats.entropy([8, 4, 2, 2], base=2), abs=1e-4)
 
 
 # --- Zeros and units ---

@@ -20,9 +20,9 @@ from sklearn.metrics import log_loss
 from torch.nn import functional as F
 
 import crossent
-from crossent import figures
 from tests.checks import H, Real, Row, distributions, logits, reals, same, says, sigma, soft, source
-from tests.drawing import drawn
+from tests.figures import drawing_of
+from tests.figures.practice import FocalCurves
 
 Loss = Callable[[Real], Real]
 TINY = mpf(10) ** -40
@@ -424,41 +424,19 @@ def which_losses_are_too_sure() -> None:
 
 
 @says(
-    "Two panels of curves against the probability of the true class: above the loss, below the size"
-    " of its gradient with respect to the logit, for cross-entropy and for the focal loss of a"
-    " positive and of a negative sample. Three sliders set gamma, alpha and a probability, where a"
-    " table reads the curves. At first, for a positive sample at 0.90: cross-entropy 0.1054 with"
-    " gradient 0.1000, focal loss 0.0003 with gradient 0.0007.",
     "Raise γ: the lower curve is flat where $p_t$ is near 1.",
 )
-def the_two_panels() -> None:
-    spec = figures.focal_curves(gamma=2, alpha=0.25, p_t=0.9).spec
-    assert [each["name"] for each in spec["params"]] == ["gamma", "alpha", "probability"]
-    assert {each["bind"]["input"] for each in spec["params"]} == {"range"}
-    svg = drawn(spec, {})
-    scale, top = np.array([700, -430 / 4.75]), np.array([0, 4.75])
-    paths = re.findall(r'"line mark" d="M([^"]+)"', svg)
-    curves = [np.array([xy.split(",") for xy in path.split("L")], float) for path in paths]
-    curves = [curve / scale + top for curve in curves]
-    read = []
-    kinds = [(1, 0), (0.25, 2), (0.75, 2)]  # alpha and gamma: cross-entropy, positive, negative
-    for (alpha, gamma), above, below in zip(kinds, curves[::2], curves[1::2], strict=True):
+def more_focusing_is_flat_on_the_right() -> None:
+    drawing_of(FocalCurves(2, 0.25, 0.9))
 
-        def loss(p: Any, alpha: float = alpha, gamma: float = gamma) -> Any:
-            return -alpha * (1 - p) ** gamma * np.log(p)
+    def gradient(p: float, gamma: int) -> Any:  # its size, with respect to the logit
+        loss = lambda q: -((1 - q) ** gamma) * mp.log(q)  # noqa: E731
+        return -mp.diff(loss, p) * p * (1 - p)
 
-        def gradient(p: Any, loss: Any = loss) -> Any:  # with respect to the logit, by differences
-            return p * (1 - p) * (loss(p - 1e-6) - loss(p + 1e-6)) / 2e-6
-
-        assert np.allclose(2 * (above[:, 1] - 1.8), loss(above[:, 0]), atol=1e-4)
-        assert np.allclose(below[:, 1], gradient(below[:, 0]), atol=1e-4)
-        assert below[:, 1].max() < above[:, 1].min()
-        read += [round(float(f(0.9)), 4) for f in (loss, gradient)]
-        if gamma:
-            assert abs(np.diff(below[:, 1])[-5:]).max() < 1e-3 < abs(np.diff(below[:, 1])[:5]).max()
-    assert read[:4] == [0.1054, 0.1000, 0.0003, 0.0007]
-    texts = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
-    assert texts[texts.index("cross-entropy") :][1:3] == ["0.1054", "0.1000"]
+    slopes = [abs(gradient(0.99, gamma) - gradient(1 - 1e-9, gamma)) / 0.01 for gamma in range(6)]
+    assert slopes == sorted(slopes, reverse=True)
+    assert slopes[0] > 0.9
+    assert slopes[2] < 0.01
 
 
 @says("Set γ = 0 and α = 0.5: half of cross-entropy.")

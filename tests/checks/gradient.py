@@ -6,7 +6,6 @@ import inspect
 import re
 import tracemalloc
 from collections.abc import Callable
-from math import atan2, degrees, sin
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from sklearn import datasets
 from torch.nn import functional as F
 
 import crossent
-from crossent import figures
+from crossent.figures.style import BLUE, ORANGE
 from tests.checks import (
     Cited,
     Computed,
@@ -37,7 +36,8 @@ from tests.checks import (
     soft,
     source,
 )
-from tests.drawing import drawn
+from tests.figures import drawing_of
+from tests.figures.losses import SimplexGradient, predictions
 
 TINY = mpf(10) ** -40
 CLOSE = mpf(10) ** -18  # what mpmath's numerical derivatives keep of 60 digits
@@ -125,10 +125,6 @@ def prediction_minus_truth(rows: list[Row], label: int, M: int) -> None:
 # --- The figure ---
 
 
-def number(text: str) -> list[float]:
-    return [float(each) for each in re.findall(r"-?\d+(?:\.\d+)?", text)]
-
-
 def straying(places: Any, start: Any, end: Any) -> Any:
     """Return how far places lie from the straight line, as a share of its length."""
     along = end - start
@@ -137,13 +133,6 @@ def straying(places: Any, start: Any, end: Any) -> Any:
 
 
 @says(
-    "A triangle whose corners are the classes cat, dog and owl; each point in it is a prediction."
-    " A dashed arrow, the negative gradient, runs straight from the prediction to the corner of"
-    " the label. A curve shows how the prediction moves as the logits follow the gradient: to the"
-    " same corner, but on a bend. Small arrows show its direction elsewhere. At first the"
-    " probabilities are cat 0.016, dog 0.117, owl 0.867, the label is cat, the loss is 4.143 and"
-    " the gradient cat -0.984, dog 0.117, owl 0.867. Three sliders set the logits, a menu the"
-    " label.",
     "Each point of the triangle is a prediction for three classes; a corner is certainty. The"
     r" *negative* gradient, $y - \hat y$, is an arrow in it: straight from the prediction to the"
     " truth.",
@@ -153,56 +142,27 @@ def straying(places: Any, start: Any, end: Any) -> Any:
     "So $e^{-z_j(t)} = e^{-z_j(0)} + s$ with one $s$ for all: this is how the figure draws the"
     " curve.",
 )
-def the_triangle_is_drawn_like_that() -> None:
-    spec = figures.simplex_gradient((-1.5, 0.5, 2.5), 0).spec
-    controls = [param["bind"]["input"] for param in spec["params"] if "bind" in param]
-    assert controls == ["range"] * 3 + ["select"]
-    z = np.array([-1.5, 0.5, 2.5])
-    p = np.exp(z) / np.exp(z).sum()
-    assert p.round(3).tolist() == [0.016, 0.117, 0.867]
-    assert (p - [1, 0, 0]).round(3).tolist() == [-0.984, 0.117, 0.867]
-    assert -np.log(p[0]).round(3) == 4.143
-
-    svg = drawn(spec, {})
-    (path,) = re.findall(r'd="([^"]*)" stroke="#767676"', svg)
-    corners = np.array(number(path)).reshape(-1, 2)[:3]
-    for name, corner in zip(("cat", "dog"), corners, strict=False):
-        (x,) = re.findall(rf"translate\(([\d.]+),19\)[^>]*>{name}", svg)
-        assert float(x) == pytest.approx(corner[0])
-    (at,) = re.findall(r"translate\(([\d.,]+)\)[^>]*>owl</text><", svg)[:1]
-    assert number(at)[0] == pytest.approx(corners[2, 0])
-
-    (start,) = re.findall(r'rule mark" transform="translate\(([^)]*)\)" x2="[^"]*" y2="[^"]*"', svg)
-    (ends,) = re.findall(r'rule mark" transform="[^"]*" (x2="[^"]*" y2="[^"]*")', svg)
-    assert re.search(r'rule mark" [^>]*stroke-dasharray', svg)
-    assert number(start) == pytest.approx(p @ corners, abs=1e-3)
-    assert np.add(number(start), number(ends.replace("2=", "="))) == pytest.approx(corners[0])
-
-    (path,) = re.findall(r'd="([^"]*)" stroke="#0072B2"', svg)
-    curve = np.array(number(path)).reshape(-1, 2)
-    assert curve[0] == pytest.approx(p @ corners, abs=0.01)
-    assert curve[-1] == pytest.approx(corners[0], abs=1)
-    assert straying(curve, p @ corners, corners[0]).max() > 0.1
-    weights = np.linalg.solve(np.insert(corners, 2, 1, axis=1).T, np.insert(curve, 2, 1, axis=1).T)
-    assert weights[1].max() > p[1] + 0.05  # dog gains at first
-    assert weights[1].argmax() < weights.shape[1] - 20
-    seen = (weights > 0.02).all(axis=0)
-    raised = np.exp(-np.log(weights[:, seen])) / np.exp(-np.log(weights[0, seen]))  # e^(z_0 - z_j)
-    # With e^-z_j = e^-z_j(0) + s and one s, the wrong classes' differ by a constant, in the unit
-    # that the sum of the logits sets.
-    total = -np.log(weights[:, seen]).mean(axis=0)
-    own = np.exp(-np.log(weights[1:, seen]) - total)
+def the_arrow_and_the_curve() -> None:
+    at = SimplexGradient(-1.5, 0.5, 2.5, "cat")
+    drawing = drawing_of(at)
+    arrow = [mark for mark in drawing.of("rule", ORANGE) if "stroke-dasharray" in mark.look]
+    start, end = predictions(drawing, arrow[0].places)
+    assert start == pytest.approx(soft([-1.5, 0.5, 2.5]), abs=1e-3)
+    assert end == pytest.approx([1, 0, 0], abs=1e-3)
+    for surer in (0.9, 0.999):
+        q = np.array([surer, (1 - surer) / 2, (1 - surer) / 2])
+        assert np.linalg.norm(end - q) < np.linalg.norm(end - start) * (1 - surer) * 1.5
+    (way,) = drawing.of("line", BLUE)
+    curve = predictions(drawing, way.places)
+    assert straying(curve[:, 1:], start[1:], end[1:]).max() > 0.1
+    dog = curve[:, 1]
+    assert dog.max() > start[1] + 0.05  # it gains at first
+    assert dog.argmax() < len(dog) - 20
+    # With e^-z_j = e^-z_j(0) + s and one s, those of the wrong classes differ by a constant, in
+    # the unit that the sum of the logits sets.
+    inside = curve[(curve > 0.02).all(axis=1)]
+    own = np.exp(np.log(inside).mean(axis=1)) / inside[:, 1:].T
     assert np.ptp(own[0] - own[1]) < 0.05 * np.ptp(own[0])
-    assert raised[0].max() == 1
-
-    arrows = re.findall(r'translate\(([\d.,]+)\) rotate\(([-\d.]+)\)" d="M-', svg)
-    assert len(arrows) == 36  # all predictions in whole tenths, none of them 0
-    for place, turn in arrows:
-        q = np.linalg.solve(np.insert(corners, 2, 1, axis=1).T, [*number(place), 1])
-        r = [1, 0, 0] - q
-        dx, dy = (q * (r - q @ r)) @ corners  # where a step along r moves the softmax
-        angle = degrees(atan2(dx, -dy))
-        assert sin((angle - float(turn)) / 360 * np.pi) == pytest.approx(0, abs=1e-3)
 
 
 # --- Batches ---

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from mpmath import mp, mpf
+from scipy import stats
 from torch.nn import functional as F
 
-from crossent import figures
 from tests.checks import KL, Cited, Given, H, Real, Row, distributions, logits, same, says, soft
-from tests.drawing import drawn
+from tests.figures import drawing_of
+from tests.figures.practice import SmoothingFloor
 
 TINY = mpf(10) ** -45
 NEAR = mpf(10) ** -13  # of torch
@@ -216,68 +215,18 @@ def eq_best_margin(K: int, epsilon: Real, z: Row, more: int) -> None:
 # --- The figures ---
 
 
-def points(path: str) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    return np.array([point.split(",") for point in path.split("L")], dtype=float)
-
-
 @says(
-    "The loss with label smoothing against the margin, the logit of the labeled class above all"
-    " others. The curve falls to a lowest point and rises again; a dashed line marks the floor, the"
-    " entropy of the smoothed target: at first 0.5003, at the margin 4.51. A dot on the curve shows"
-    " the loss at the chosen margin, at first 0.6402; a gray curve the loss without smoothing,"
-    " which"
-    " falls towards 0. Sliders set the smoothing, the number of classes and the margin.",
     "Drag the margin, by which the logit of the labeled class exceeds the others, and see the loss"
     " fall to its floor and rise again:",
 )
-def the_curve_is_drawn_like_that() -> None:
-    spec = figures.smoothing_floor(10, 0.1, 3).spec
-    names = [param["bind"]["name"] for param in spec["params"]]
-    assert names == ["Smoothing ε", "Classes K", "Margin"]
-    assert [param["value"] for param in spec["params"]] == [0.1, 10, 3]
-    svg = drawn(spec, {})
-    plain, curve = map(points, re.findall(r'roledescription="line mark" d="M([^"]+)"', svg))
-    margins = curve[:, 0] / 700 * 14 - 2
-
-    def losses(epsilon: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        true = 1 - epsilon + epsilon / 10
-        return np.asarray(np.log(np.exp(margins) + 9) - true * margins)
-
-    for drawn_, epsilon in ((plain, 0), (curve, 0.1)):
-        heights, exact = -drawn_[:, 1], losses(epsilon)  # up to a scale, the same for both
-        assert np.corrcoef(heights, exact)[0, 1] == pytest.approx(1, abs=1e-8)
-    assert margins[losses(0.1).argmin()] == pytest.approx(4.51, abs=0.06)
-    rising = np.diff(losses(0.1)) > 0
-    assert rising.tolist() == sorted(rising)  # falls, then rises
-    assert (np.diff(losses(0)) < 0).all()
-    assert losses(0)[-1] < 1e-4
-    assert np.interp(3, margins, losses(0.1)) == pytest.approx(0.6402, abs=5e-5)
-    floor = re.findall(r'floor: ([\d.]+)"[^>]*translate\(700,([\d.]+)\)[^>]*dasharray', svg)
-    assert float(floor[0][0]) == pytest.approx(0.5003, abs=5e-5)
-    assert float(floor[0][1]) == pytest.approx(curve[:, 1].max(), abs=0.01)
-    (dot,) = re.findall(r'roledescription="point" transform="translate\(([\d.]+),([\d.]+)\)', svg)
-    assert float(dot[0]) / 700 * 14 - 2 == pytest.approx(3)
-    assert float(dot[1]) == pytest.approx(np.interp(3, margins, curve[:, 1]), abs=0.01)
-
-
-@says(
-    "A ruler of losses with four marks: your loss, at first 0.650; the floor of label smoothing,"
-    " 0.500; the floor after a second softmax, 1.461; and the loss of guessing, log K, 2.303."
-    " Sliders"
-    " set the loss, the number of classes K and the smoothing.",
-)
-def the_ruler_is_drawn_like_that() -> None:
-    spec = figures.loss_ruler(0.65, 10, 0.1).spec
-    names = [param["bind"]["name"] for param in spec["params"]]
-    assert names == ["Your loss", "Classes K", "Smoothing ε"]
-    svg = drawn(spec, {})
-    marks = re.findall(r'roledescription="point" transform="translate\(([\d.]+),', svg)
-    expected = [0.65, 0.5003, np.log(np.e + 9) - 1, np.log(10)]
-    assert [float(x) / 700 * 8 for x in marks] == pytest.approx(expected, abs=1e-4)
-    assert [f"{value:.3f}" for value in expected] == ["0.650", "0.500", "1.461", "2.303"]
-    found = re.findall(r">([^<]+) ([\d.]+)</text>", svg)
-    names = ["your loss", "floor of smoothing", "floor after a second softmax", "guessing: log K"]
-    assert [name for name, _ in found if name in names] == names
+def down_to_a_floor_and_up_again() -> None:
+    drawing_of(SmoothingFloor(10, 0.1, 3))
+    margins = np.linspace(-2, 12, 281)
+    losses = np.log(np.exp(margins) + 9) - 0.91 * margins
+    rising = np.diff(losses) > 0
+    assert rising.tolist() == sorted(rising)
+    assert 0 < rising.sum() < len(rising)
+    assert losses.min() == pytest.approx(stats.entropy([0.91, *[0.01] * 9]), abs=1e-3)
 
 
 # --- Guesses ---

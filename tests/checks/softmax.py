@@ -17,7 +17,6 @@ from scipy import special, stats
 from torch.nn import functional as F
 
 import crossent
-from crossent import figures
 from tests.checks import (
     Computed,
     Given,
@@ -33,7 +32,6 @@ from tests.checks import (
     soft,
     source,
 )
-from tests.drawing import drawn
 
 TINY = mpf(10) ** -45
 POSITIVE = st.integers(1, 40).map(lambda eighths: mpf(eighths) / 8)
@@ -85,30 +83,6 @@ def widths(svg: str, kind: str) -> list[float]:
     else:  # 3 pixels wide, around its place
         found = re.findall(r'aria-roledescription="tick" d="M([-\d.]+),', svg)
     return [(float(x) + 1.5 * (kind == "tick")) / 700 * 1.15 for x in found]
-
-
-@says(
-    "Four horizontal bars, the probabilities that softmax gives to cat, dog, owl and fox; a tick"
-    " marks what each would be at temperature 1. Above them stands the entropy. At first: cat"
-    " 0.644, dog 0.237, owl 0.087, fox 0.032; entropy 0.948 nats. Four sliders set the logits, a"
-    " fifth the temperature.",
-)
-def the_bars_are_drawn_like_that() -> None:
-    spec = figures.softmax_bars((2, 1, 0, -1)).spec
-    names = [param["bind"]["name"] for param in spec["params"]]
-    assert names == [*(f"Logit of {name}" for name in ("cat", "dog", "owl", "fox")), "Temperature"]
-    assert [param["bind"]["input"] for param in spec["params"]] == ["range"] * 5
-    assert [param["value"] for param in spec["params"]] == [2, 1, 0, -1, 1]
-    svg = drawn(spec, {"temperature": 2})
-    at_first = special.softmax([2, 1, 0, -1])
-    assert widths(svg, "tick") == pytest.approx(at_first)
-    assert widths(svg, "bar") == pytest.approx(special.softmax([1, 0.5, 0, -0.5]))
-    assert at_first.round(3).tolist() == [0.644, 0.237, 0.087, 0.032]
-    assert stats.entropy(at_first).round(3) == 0.948
-    bars = re.findall(r'class: (\w+)" role="graphics-symbol" aria-roledescription="bar" d="M0', svg)
-    assert bars == ["cat", "dog", "owl", "fox"]  # which start at the left
-    (height,) = re.findall(r"translate\(0,([-\d]+)\)[^>]*>entropy", svg)
-    assert float(height) < 0  # above the drawing's top
 
 
 @says(

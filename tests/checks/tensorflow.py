@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import torch
 from hypothesis import given
@@ -11,9 +9,7 @@ from hypothesis import strategies as st
 from mpmath import mp, mpf
 
 import crossent
-from crossent import figures
 from tests.checks import Cited, Given, Real, Row, logits, reals, same, says, sigma, soft
-from tests.drawing import drawn
 
 DELTA = mpf(10) ** -7
 
@@ -88,37 +84,6 @@ def the_derivative_of_softplus_is_the_sigmoid(x: Real) -> None:
 
 
 # --- The figure ---
-
-
-@says(
-    "Two bars for each of three classes: the probability that the Keras loss uses with"
-    " from_logits=True, which is the softmax of the logits, and the one it uses by default, which"
-    " is the clipped logit divided by the sum of all three. Above them stand the gradients of both"
-    " losses. At first the logits are 2, 1, 0, the label is 0, and the losses are 0.408 and 0.693."
-    " Three sliders set the logits, a menu the label."
-)
-def the_figure_is_drawn_like_that() -> None:
-    spec = figures.forgotten_logits((2, 1, 0)).spec
-    controls = [(each["value"], each["bind"]["input"]) for each in spec["params"]]
-    assert controls == [(2, "range"), (1, "range"), (0, "range"), ("class 0", "select")]
-    svg = drawn(spec, {})
-    bar = r'aria-label="(\w+): [^;]*; class: class (\d)"[^>]* d="M0,([\d.]+)h([\d.]+)v'
-    bars = [(kind, int(k), float(y), float(x)) for kind, k, y, x in re.findall(bar, svg)]
-    q = [1 - DELTA, 1 - DELTA, DELTA]
-    lengths = {"softmax": soft([2, 1, 0]), "share": [q_k / mp.fsum(q) for q_k in q]}
-    assert len(bars) == 6
-    for kind, k, _, length in bars:
-        assert abs(length / 700 - lengths[kind][k]) < 1e-6
-    text = r"translate\([\d.]+,([\d.]+)\)[^>]*>class (\d):  gradient (\S+), default (\S+)</text>"
-    gradients = re.findall(text, svg)
-    assert len(gradients) == 3
-    for height, k, right, wrong in gradients:
-        assert float(height) < min(y for _, other, y, _ in bars if other == int(k))
-        assert abs(float(right.replace("−", "-")) - soft([2, 1, 0])[int(k)] + (k == "0")) < 5e-4
-        assert wrong == "0.000"  # no logit is inside
-    losses = [-mp.log(lengths[kind][0]) for kind in ("softmax", "share")]
-    assert "loss {}, default {}".format(*(f"{float(loss):.3f}" for loss in losses)) in svg
-    assert [f"{float(loss):.3f}" for loss in losses] == ["0.408", "0.693"]
 
 
 # --- Conventions of others ---

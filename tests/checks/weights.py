@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from mpmath import mp, mpf
 from torch.nn import functional as F
 
-from crossent import figures
+from crossent.figures.style import BLUE, GREEN, ORANGE, PINK
 from tests.checks import Cited, H, Real, Row, distributions, logits, same, says, soft
-from tests.drawing import drawn
+from tests.figures import drawing_of
+from tests.figures.practice import WeightedMeans
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,40 +102,21 @@ BOX = r'height: ([\d.]+); width: ([\d.]+)"[^>]* d="M0,([\d.]+)h([\d.]+)v[^>]*das
 
 
 @says(
-    "Bars, one for each sample of two classes: as wide as the sample's weight and as high as its"
-    " loss, 0.5 in class A and 2 in class B. Two dashed boxes have the same area as all bars"
-    " together, the sum of weight times loss: at first 15.00. One box is as wide as the number of"
-    " samples, 8, and its height is their mean, 1.875; the other is as wide as the sum of the"
-    " weights, 12, and its height is the weighted mean, 1.250. Four sliders set the numbers of"
-    " samples and the weights.",
     "Each bar below is a sample: as wide as its weight, as high as its loss. Its area is what it"
     " adds"
     " to the sum. The dashed boxes hold the same area as all bars together: one is as wide as $N$,"
     " the other as wide as the sum of the weights.",
 )
-def the_boxes_are_drawn_like_that() -> None:
-    spec = figures.weighted_means((6, 2), (1, 3)).spec
-    assert [param["bind"]["input"] for param in spec["params"]] == ["range"] * 4
-    svg = drawn(spec, {})
-    bar = r'loss: ([\d.]+); right: \S+ class: (.)"[^>]* d="M[\d.]+,([\d.]+)h([\d.]+)v'
-    bars = [
-        (float(width) / 700 * 12, float(loss), (340 - float(top)) / 125, name)
-        for loss, name, top, width in re.findall(bar, svg)
-        if float(width)
-    ]
-    assert [name for *_, name in bars] == list("AAAAAABB")
-    for width, loss, height, name in bars:
-        assert width == pytest.approx({"A": 1, "B": 3}[name])
-        assert height == pytest.approx(loss)
-        assert loss == {"A": 0.5, "B": 2}[name]
-    area = sum(width * height for width, _, height, _ in bars)
-    assert area == pytest.approx(15)
-    boxes = [tuple(map(float, box)) for box in re.findall(BOX, svg)]
-    assert [(width, height) for height, width, *_ in boxes] == [(8, 1.875), (12, 1.25)]
-    for height, width, top, drawn_width in boxes:
-        assert (340 - top) / 125 == pytest.approx(height)
-        assert drawn_width / 700 * 12 == pytest.approx(width)
-        assert width * height == pytest.approx(area)
+def a_bar_is_what_a_sample_adds() -> None:
+    at = WeightedMeans(6, 2, 1, 3)
+    drawing = drawing_of(at)
+    bars = drawing.seen("rect", BLUE) + drawing.seen("rect", ORANGE)
+    sizes = np.array([size for size in (np.ptp(bar, axis=0) for bar in bars) if size[0] > 0.001])
+    assert sorted(map(tuple, sizes.round(3))) == [(1, 0.5)] * at.samples_A + [(3, 2)] * at.samples_B
+    area = sizes.prod(axis=1).sum()
+    boxes = [np.ptp(drawing.seen("rect", color)[0], axis=0) for color in (GREEN, PINK)]
+    assert [width for width, _ in boxes] == pytest.approx([6 + 2, 6 * 1 + 2 * 3], abs=1e-3)
+    assert [width * height for width, height in boxes] == pytest.approx([area, area], abs=0.02)
 
 
 @says(

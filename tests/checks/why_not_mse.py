@@ -17,7 +17,6 @@ from scipy import special, stats
 from torch.nn import functional as F
 
 import crossent
-from crossent import figures
 from tests.checks import (
     Cited,
     Computed,
@@ -34,7 +33,6 @@ from tests.checks import (
     soft,
     source,
 )
-from tests.drawing import drawn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -200,41 +198,6 @@ def both_go_from_the_same_place() -> None:
     assert steps(-6, 100, square=False) > 3
     for start, square in itertools.product((0, 1, 2, 3), (False, True)):
         assert steps(start, 100, square=square) > start + 0.3
-
-
-@says(
-    "Two curves against the logit for target 1: cross-entropy, which rises in a straight line"
-    " towards negative logits, and squared error, which becomes flat there. A ball on each starts"
-    " at the logit -4. Sliders set the start and the number of steps of gradient descent. A table"
-    " shows the logit, the loss and the gradient on each: at first -0.982 and -0.035.",
-)
-def two_losses_are_drawn_like_that() -> None:
-    spec = figures.two_losses(-4).spec
-    assert [param["bind"]["input"] for param in spec["params"]] == ["range"] * 2
-    assert [param["bind"]["name"] for param in spec["params"]] == ["Logit at the start", "Steps"]
-    svg = drawn(spec, {})
-    curves = []
-    for path in re.findall(r'aria-roledescription="line mark" d="(M[^"]*)"', svg)[:2]:
-        x, y = np.array([float(n) for n in re.findall(r"-?[\d.]+", path)]).reshape(-1, 2).T
-        curves.append((x / 50 - 6, (360 - y) / 37.5))  # 50 pixels a unit of the logit
-    formulas: list[Callable[[Array], Array]] = [
-        lambda z: np.log1p(np.exp(-z)),
-        lambda z: special.expit(-z) ** 2,
-    ]
-    for (z, loss), exact in zip(curves, formulas, strict=True):
-        assert np.allclose(loss, exact(z), atol=0.01)
-        left = loss[z < -4]
-        assert np.ptp(np.diff(left)) < 0.003
-    assert np.diff(curves[0][1][:20]).mean() == pytest.approx(-0.1, abs=0.002)  # for 0.1
-    assert np.abs(np.diff(curves[1][1][:20])).max() < 0.01
-    balls = re.findall(r"z_(?:ce|se): (\S+);", svg)
-    assert [ball.replace("−", "-") for ball in balls] == ["-4", "-4"]
-    texts = [t.replace("−", "-") for t in re.findall(r"<text[^>]*>([^<]*)</text>", svg)]
-    first = texts.index("gradient")
-    assert texts[first + 1 : first + 3] == ["-0.982", "-0.035"]
-    assert {"logit", "loss", "cross-entropy", "squared error"} <= set(texts)
-    p = special.expit(-4)
-    assert [round(p - 1, 3), round(2 * (p - 1) * p * (1 - p), 3)] == [-0.982, -0.035]
 
 
 @says(

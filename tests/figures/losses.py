@@ -10,7 +10,7 @@ from crossent import figures
 from crossent.figures import VegaLite
 from crossent.figures.style import BLUE, GRAY, ORANGE
 from tests.drawing import Drawing
-from tests.figure_positions import (
+from tests.figures.positions import (
     CLASSES,
     Array,
     Position,
@@ -26,6 +26,12 @@ from tests.figure_positions import (
 
 @dataclass
 class BinaryLoss(Position):
+    """A curve of binary cross-entropy against the logit z, from … to …. A dot on it marks the
+    loss at one logit, a line through the dot the gradient there, a dashed line the lowest
+    loss. Above stand probability σ(z) …; loss …; lowest loss for this target …; gradient σ(z)
+    − y ….
+    """
+
     logit: float
     target: float
 
@@ -61,11 +67,18 @@ TRUTH = np.array([0, 0, 1, 0, 1, 1, 1])
 
 @dataclass
 class DecisionThreshold(Position):
+    """Bars count forecasts by their probability, upwards where the truth is malignant and
+    downwards where it is benign. A bar is full where the decision is right and pale where it
+    is wrong. A line marks the threshold …, a dashed line the threshold that the costs ask
+    for, …. Above stand accuracy …; precision …; recall …; cost (a false alarm is …) …; log
+    loss ….
+    """
+
     threshold: float
     miss: float
 
     def figure(self) -> VegaLite:
-        return figures.decision_threshold(PROBS, TRUTH, names=("repaid", "defaulted"))
+        return figures.decision_threshold(PROBS, TRUTH, names=("benign", "malignant"))
 
     def texts(self) -> Iterable[Text]:
         acts, yes = self.threshold <= PROBS, TRUTH == 1
@@ -81,7 +94,7 @@ class DecisionThreshold(Position):
         return ["0.5", "0.5", accuracy, precision, recall, "1", cost, loss]
 
     def marks(self, drawing: Drawing) -> Iterable[Seen]:
-        yield "names", {"repaid ↓", "defaulted ↑"} <= {*drawing.texts}, True
+        yield "names", {"benign ↓", "malignant ↑"} <= {*drawing.texts}, True
         chosen, asked = drawing.seen("rule", GRAY, y="")
         yield "threshold", chosen[:, 0], self.threshold
         yield "threshold that the costs ask for", asked[:, 0], 1 / (1 + self.miss)
@@ -98,6 +111,12 @@ class DecisionThreshold(Position):
 
 @dataclass
 class CategoricalTerms(Position):
+    """A row for each class. A frame is as long as the surprise, −log p, a bar in it as long
+    as the target times the surprise. Above each row stands its term (cat: … × −log … = …;
+    dog: … × −log … = …; owl: … × −log … = …), above them all the loss, which is their sum, …
+    nats.
+    """
+
     logit_cat: float
     logit_dog: float
     logit_owl: float
@@ -129,6 +148,14 @@ class CategoricalTerms(Position):
 
 @dataclass
 class SimplexGradient(Position):
+    """A triangle with the classes cat, dog and owl at its corners; each point in it is a
+    prediction. A dashed arrow, the negative gradient, runs straight from a dot to the corner
+    of the label, {truth}. A curve shows the way of the prediction as the logits follow the
+    gradient, to the same corner; small arrows show its direction elsewhere. A table has the
+    columns p, y and p − y: cat …, …, …; dog …, …, …; owl …, …, …. Below it stand the loss …
+    and the length of the gradient, ….
+    """
+
     logit_cat: float
     logit_dog: float
     logit_owl: float
@@ -169,6 +196,12 @@ def predictions(drawing: Drawing, places: Array) -> Array:
 
 @dataclass
 class TwoLosses(Position):
+    """Curves of cross-entropy and squared error against the logit of the true class. At the
+    left end their slopes are: cross-entropy … and squared error …. A ball on each marks where
+    gradient descent on it stands; of both a table lists the logit … and …; loss … and …;
+    gradient … and ….
+    """
+
     start: float
     steps: int = 0
 
@@ -203,7 +236,6 @@ class TwoLosses(Position):
             yield "curve", curve[::20, 1], [self.losses(z, z)[k] for z in curve[::20, 0]]
 
 
-# Each at two starts, the first as in its chapter.
 LOSSES: list[tuple[Position, Position]] = [
     (BinaryLoss(-2, 1), BinaryLoss(1.5, 0.7)),
     (DecisionThreshold(0.5, 1), DecisionThreshold(0.5, 1)),

@@ -12,7 +12,7 @@ from crossent import figures
 from crossent.figures import VegaLite
 from crossent.figures.style import BLUE, GRAY, GREEN, ORANGE, PALETTE, PINK
 from tests.drawing import Drawing
-from tests.figure_positions import (
+from tests.figures.positions import (
     Array,
     Position,
     Seen,
@@ -32,6 +32,12 @@ def smoothed(classes: int, smoothing: float) -> Array:
 
 @dataclass
 class SmoothingFloor(Position):
+    """The loss with label smoothing against the margin, the logit of the labeled class above
+    all others. A dot marks the loss …, a dashed line the floor, the entropy of the smoothed
+    target, …; the curve comes down to it at the best margin, …. A gray curve is the loss
+    without smoothing.
+    """
+
     classes: int
     smoothing: float
     margin: float
@@ -66,6 +72,10 @@ class SmoothingFloor(Position):
 
 @dataclass
 class LossRuler(Position):
+    """A ruler of losses in nats with marks: your loss …; floor of smoothing …; floor after a
+    second softmax …; guessing: log K …. Above it stands the geometric mean of p(truth), ….
+    """
+
     loss: float
     classes: int
     smoothing: float
@@ -107,6 +117,13 @@ class LossRuler(Position):
 
 @dataclass
 class WeightedMeans(Position):
+    """A bar for each sample, as wide as its weight and as high as its loss: … of class A,
+    with loss … and weight …; … of class B, with loss … and weight …. Dashed boxes have the
+    area of all bars together, the sum of weight times loss, …. One is as wide as the number
+    of samples, …, and as high as the mean, …; the other as wide as the sum of the weights, …,
+    and as high as the weighted mean, ….
+    """
+
     samples_A: int
     samples_B: int
     weight_A: float
@@ -161,6 +178,14 @@ class WeightedMeans(Position):
 
 @dataclass
 class FocalCurves(Position):
+    """Curves of cross-entropy and of the focal loss of a positive and of a negative sample,
+    against the probability of the truth: in the upper panel the loss, in the lower one the
+    size of its gradient with respect to the logit. A line marks the probability …, with a dot
+    on each curve that it meets; a table lists the loss there, the gradient, and its ratio to
+    that of cross-entropy: cross-entropy …, … and …; focal y=… …, … and …; focal y=… …, … and
+    ….
+    """
+
     gamma: float
     alpha: float
     probability: float
@@ -202,6 +227,12 @@ class FocalCurves(Position):
 
 @dataclass
 class ForgottenLogits(Position):
+    """Bars for each class: the probability that the Keras loss uses with from_logits=True,
+    the softmax of the logits, and the one that it uses by default, the clipped logit divided
+    by the sum of all: class …: … and …; class …: … and …; class …: … and …. Above the bars
+    stand the gradients of both losses, above them all the losses, … and by default ….
+    """
+
     z0: float
     z1: float
     z2: float
@@ -251,6 +282,13 @@ LOGITS = STRENGTH[..., None] * np.eye(3)[LABELS] + np.array([0.1, 0.0, -0.2])
 
 @dataclass
 class TrainingEpochs(Position):
+    """Curves of the training loss and the validation loss against the epoch, from … to …,
+    with dots at epoch …: training loss …, validation loss …; … are named right, the others
+    make … of that loss. Below are bars along the probability that the model gives to the true
+    class, as high as what the samples there add to the validation loss, in one color for
+    those named right and in another for those named wrong.
+    """
+
     epoch: int
 
     def __post_init__(self) -> None:
@@ -288,7 +326,6 @@ class TrainingEpochs(Position):
             yield "heights", [np.ptp(bar[:, 1]) for bar in bars], sums
 
 
-# Each at two starts, the first as in its chapter.
 PRACTICE: list[tuple[Position, Position]] = [
     (SmoothingFloor(10, 0.1, 3), SmoothingFloor(27, 0, 4.5)),
     (LossRuler(0.65, 10, 0.1), LossRuler(6.5, 1000, 0.2)),

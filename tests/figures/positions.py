@@ -1,8 +1,9 @@
 """A figure whose controls stand somewhere: what it should show there.
 
-The figures themselves are in ``figure_theory``, ``figure_losses`` and ``figure_practice``. They
-know no formula of the drawings: what a text tells and where a mark stands comes from ``crossent``,
-from NumPy or mpmath, or from the definition.
+The figures themselves are in ``theory``, ``losses`` and ``practice``. They know no formula of the
+drawings: what a text tells and where a mark stands comes from ``crossent``, from NumPy or mpmath,
+or from the definition. The docstring of a figure is its description, with … for each number, which
+``told`` knows, and {names} for what a control chose.
 """
 
 import re
@@ -22,6 +23,7 @@ Array: TypeAlias = NDArray[np.float64]
 Text: TypeAlias = str | tuple[Any, ...]  # as it is, or a template with its numbers
 Seen: TypeAlias = tuple[str, Any, Any]  # what, where it is seen, where it should be
 
+NUMBER = r"−?\d+(?:\.\d+)?(?:e[-+]\d+)?%?|∞|–|\bnan\b"
 CLASSES = ("cat", "dog", "owl")
 sparse = crossent.sparse_categorical_cross_entropy_with_logits
 binary = crossent.binary_cross_entropy_with_logits
@@ -32,6 +34,13 @@ class Position(ABC):
     """Where the controls stand is in the fields, which are named as the controls are."""
 
     also: ClassVar[tuple[dict[str, Any], ...]] = ()  # positions that a grid may leave out
+
+    @classmethod
+    def is_described(cls, description: str) -> bool:
+        """Return whether this is how the docstring describes the figure, whatever the numbers."""
+        pattern = re.escape(" ".join(str(cls.__doc__).split()))
+        pattern = re.sub(r"\\\{\w+\\\}", r"\\w+", pattern).replace("…", f"(?:{NUMBER})")
+        return re.fullmatch(pattern, description) is not None
 
     @abstractmethod
     def figure(self) -> VegaLite:
@@ -48,6 +57,12 @@ class Position(ABC):
     @abstractmethod
     def marks(self, drawing: Drawing) -> Iterable[Seen]:
         """Return where marks are seen, read on the axes, and where they should be."""
+
+
+def without_controls(description: str) -> tuple[str, str]:
+    """Return a description without its last sentence, and what that says of the controls."""
+    text, _, settings = description.partition(" Controls set ")
+    return text, settings.removesuffix(".")
 
 
 def numbers(*values: Any, form: str = ".3f") -> list[Text]:

@@ -12,7 +12,7 @@ from crossent import figures
 from crossent.figures import VegaLite
 from crossent.figures.style import BLUE, GRAY, GREEN, ORANGE, PALETTE, PINK
 from tests.drawing import ROOT, Drawing
-from tests.figure_positions import (
+from tests.figures.positions import (
     CLASSES,
     Position,
     Seen,
@@ -26,6 +26,12 @@ from tests.figure_positions import (
 
 @dataclass
 class EntropyBars(Position):
+    """A bar for each outcome, as wide as its probability and as high as its surprise in bits;
+    its area is what the outcome adds to the entropy, which is the height of a dashed line. A
+    table above lists probability × surprise, A … × … = …, B … × … = …, C … × … = … and D … ×
+    … = …; and the entropy, their sum, … bits, at most ….
+    """
+
     weight_A: int
     weight_B: int
     weight_C: int
@@ -64,6 +70,12 @@ class EntropyBars(Position):
 
 @dataclass
 class CrossEntropyBars(Position):
+    """A row of … triangles and … circles is the container p, a row of … and … is what you
+    believe, q. Below them are bars on a scale of bits: the entropy H(p), … bits, from the
+    start; the divergence KL(p‖q), … bits, from where that ends; and the cross-entropy H(p,
+    q), as long as both together, … bits.
+    """
+
     truth: int
     belief: int
 
@@ -94,6 +106,12 @@ class CrossEntropyBars(Position):
 
 @dataclass
 class CoinLikelihood(Position):
+    """Curves over the bias q of a coin. The upper one is the likelihood of a sample divided
+    by its largest value, a hill with its top at q = …. The lower one is the mean loss, a
+    valley with its floor at q = …. A dot on each marks q = …, with likelihood … and mean loss
+    … nats.
+    """
+
     bias: float
     flips: int
 
@@ -131,6 +149,11 @@ class CoinLikelihood(Position):
 
 @dataclass
 class SoftmaxBars(Position):
+    """A bar for each class, as long as the probability that softmax gives it, cat …, dog …,
+    owl … and fox …; a tick marks what it would be at temperature …. Above the bars stands the
+    entropy, … nats, at most ….
+    """
+
     logit_cat: float
     logit_dog: float
     logit_owl: float
@@ -160,6 +183,11 @@ class SoftmaxBars(Position):
 
 @dataclass
 class FirstPage(Position):
+    """Three horizontal bars: the probabilities that softmax gives to cat, dog and owl. Three
+    sliders set the scores, a menu sets the true class. The heading tells the loss, minus the
+    logarithm of the true class's probability.
+    """
+
     cat: float
     dog: float
     owl: float
@@ -185,7 +213,6 @@ class FirstPage(Position):
         yield "bars", drawing.scale("X-axis")(ends(bars)[:, 1]), crossent.softmax(self.z)
 
 
-# Each at two starts, the first as in its chapter.
 THEORY: list[tuple[Position, Position]] = [
     (EntropyBars(8, 4, 2, 2), EntropyBars(1, 0, 5, 16)),
     (CrossEntropyBars(26, 15), CrossEntropyBars(26, 30)),
