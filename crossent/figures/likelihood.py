@@ -56,7 +56,7 @@ def _panel(amount: str, bottom: float, height: float, color: str) -> list[vega.J
     dot = {"q": "bias", "place": place.format(loss="loss")}
     look: vega.Json = {"x": "q", "y": "place", "color": color}
     return [
-        vega.layer("rule", vega.ONE, x=0, x2=1, y=bottom, color=GRAY, strokeWidth=1),
+        vega.layer("rule", vega.ONE, x=0, x2=1, y=bottom, color=GRAY, strokeWidth=1, aria=False),
         vega.layer("line", vega.along("q", 0.01, 0.995, 0.01), curve, **look),
         vega.layer("point", vega.ONE, dot, size=130, **look),
     ]
