@@ -164,6 +164,7 @@ class LinearForm(NamedTuple):
         if self.smoothing:
             losses += all_soft * np.log(whole) - self.smoothing / len(self.weight) * linear
             sure &= np.isfinite(linear)  # a class at −∞ with a weight of 0 makes it nan
+            sure &= ~self.is_lopsided(chunks.hidden, whole)
         if gradient is not None:
             at_label = (all_soft * one - hard * others) / whole - soft[chunks.labels]
             at_label, soft = self.scale * at_label, self.scale * soft
@@ -174,6 +175,17 @@ class LinearForm(NamedTuple):
             some = again[start : start + step]
             losses[some] = self.redo(rows[some], gradient)
         return losses
+
+    def is_lopsided(self, hidden: NDArray[Any], whole: Array) -> Any:
+        """Tell of rows whether one class has most of the class weights and of the probability.
+
+        Then the others make up the loss and the gradient, of which the sums over all leave little.
+        """
+        heavy = self.class_weight.argmax()
+        if 2.0 * self.class_weight[heavy] <= self.class_weight.sum():
+            return np.False_
+        z = hidden @ self.weight[heavy] + (0.0 if self.bias is None else self.bias[heavy])
+        return ~(np.exp(z, dtype=WIDE) <= 0.5 * whole)
 
     def redo(self, rows: NDArray[np.intp], gradient: LinearGradient | None) -> Array:
         """Return the losses of rows with all their logits, and add their gradient."""
