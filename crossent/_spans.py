@@ -37,6 +37,14 @@ num_threads = os.cpu_count() or 1  # see `crossent.set_num_threads`
 np.empty(1 << 24, np.uint8)
 
 
+def scalar(x: Any, dtype: Any) -> Any:
+    """Return a number in a dtype, or in a wider one where 16 bits would make it infinite."""
+    types = [dtype, np.float32, WIDE] if np.dtype(dtype).itemsize == 2 else [dtype]
+    with np.errstate(all="ignore"):
+        results = [np.dtype(one).type(x) for one in types]
+    return next((one for one in results if np.isfinite(one)), results[0])
+
+
 class Span(NamedTuple):
     """A run of rows for a kernel to work on."""
 

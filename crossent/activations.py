@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from crossent import _validate
 from crossent._kernels import careful
-from crossent._spans import Array, map_rows, moved
+from crossent._spans import WIDE, Array, map_rows, moved, scalar
 
 
 def logsumexp(
@@ -69,7 +69,9 @@ def logsumexp(
     rows = array.transpose(*kept, *reduced).reshape(
         *(array.shape[one] for one in kept), int(np.prod([array.shape[one] for one in reduced]))
     )
-    result = map_rows(careful.logsumexp, rows, array.dtype)
+    result = map_rows(careful.logsumexp, rows, array.dtype if kept else WIDE)
+    if not kept:
+        result = np.asarray(scalar(result[()], array.dtype))
     return np.expand_dims(result, reduced)[()] if keepdims else result[()]
 
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from crossent import _validate
 from crossent._forms import FORMS
 from crossent._kernels import divergences
-from crossent._spans import WIDE, Array
+from crossent._spans import WIDE, Array, scalar
 from crossent._sums import row_sums
 from crossent.losses import sparse_categorical_cross_entropy_with_logits
 
@@ -246,7 +246,7 @@ def perplexity(
     with np.errstate(all="ignore"):
         form = build(array, labels, axis=axis, ignore_index=ignore_index)
         loss, _ = form.evaluate(want_gradient=False, dtype=WIDE)
-        return array.dtype.type(np.exp(loss))
+        return scalar(np.exp(loss), array.dtype)
 
 
 @np.errstate(all="ignore")
@@ -260,10 +260,13 @@ def _information(
     }
     log_base = _validate.log_base(base)
     _validate.same_classes(arrays, positions)
-    for name, array in arrays.items():
-        _validate.distribution(name, array, positions[name] + array.ndim)
+    arrays = {
+        name: _validate.distribution(name, array, positions[name] + array.ndim)
+        for name, array in arrays.items()
+    }
     position = next(iter(positions.values()))
     wide = (np.moveaxis(array.astype(WIDE), position, -1) for array in arrays.values())
     values = terms(*wide)
     sums = row_sums(values.reshape(-1, values.shape[-1])).reshape(values.shape[:-1])
-    return (sums / log_base).astype(np.result_type(*arrays.values()))[()]
+    result, dtype = sums / log_base, np.result_type(*arrays.values())
+    return result.astype(dtype) if result.ndim else scalar(result[()], dtype)

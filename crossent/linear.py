@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from crossent import _kernels, _validate
 from crossent._forms import Form, Labels, differentiable, divide_by
 from crossent._kernels import fast
-from crossent._spans import WIDE, Array
+from crossent._spans import WIDE, Array, scalar
 from crossent._sums import block_sums, total
 
 ROWS = 1 << 10  # of `hidden` at a time: enough to make a matrix product efficient
@@ -137,13 +137,14 @@ class LinearForm(NamedTuple):
         for start in range(0, len(self.rows), ROWS):
             rows = self.rows[start : start + ROWS]
             losses[rows] = self.losses(rows, gradient)
-        value = losses.reshape(self.shapes[1])
+        value: Any = losses.reshape(self.shapes[1])
         if self.reduction != "none":
-            value = np.asarray(total(losses) / self.divisor if self.divisor else np.nan)
+            value = total(losses) / self.divisor if self.divisor else np.nan
+        value = value.astype(self.dtype) if np.ndim(value) else scalar(value, self.dtype)
         if gradient is not None:
             h, w, b = (_cast(each, self.dtype) for each in gradient)
             gradient = LinearGradient(h.reshape(self.shapes[0]), w, b)
-        return value.astype(self.dtype)[()], gradient
+        return value, gradient
 
     @property
     def scale(self) -> float:

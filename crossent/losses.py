@@ -15,7 +15,7 @@ from crossent import _kernels, _validate
 from crossent._forms import Dense, Form, Labels, Pair, differentiable
 from crossent._kernels import Kernel
 from crossent._spans import moved
-from crossent._validate import Floats
+from crossent._validate import Counted, Floats
 
 RAW = "; raw scores go to the same loss _with_logits"
 
@@ -69,11 +69,10 @@ def binary_cross_entropy(
     >>> crossent.binary_cross_entropy([0.5, 0.01], [0, 1], reduction="none")
     array([0.69314718, 4.60517019])
     """
-    array, t = _validate.binary("probs", probs, targets)
-    _validate.probabilities("probs", array, RAW)
-    kernel = _kernels.BINARY_PROBS
-    options = _Options(sample_weight, label_smoothing, reduction)
-    return _binary(kernel, array, t, (1.0, 1.0), options)
+    array, t, sample = _validate.binary("probs", probs, targets, sample_weight)
+    array = _validate.probabilities("probs", array, RAW, Counted(sample))
+    target = Pair(t, (1.0, 1.0), _validate.fraction("label_smoothing", label_smoothing))
+    return _binary(_kernels.BINARY_PROBS, array, target, sample, reduction)
 
 
 @differentiable
@@ -138,11 +137,10 @@ def binary_cross_entropy_with_logits(
     >>> crossent.binary_cross_entropy_with_logits([0.0, 17.0], [1, 0], reduction="none")
     array([ 0.69314718, 17.00000004])
     """
-    array, t = _validate.binary("logits", logits, targets)
+    array, t, sample = _validate.binary("logits", logits, targets, sample_weight)
     weights = _validate.weight("pos_weight", pos_weight, array.shape), 1.0
-    kernel = _kernels.binary_logits()
-    options = _Options(sample_weight, label_smoothing, reduction)
-    return _binary(kernel, array, t, weights, options)
+    target = Pair(t, weights, _validate.fraction("label_smoothing", label_smoothing))
+    return _binary(_kernels.binary_logits(), array, target, sample, reduction)
 
 
 @differentiable
@@ -206,14 +204,14 @@ def binary_focal_loss_with_logits(
     >>> crossent.binary_focal_loss_with_logits([0.0, 4.0], [1, 1], reduction="none")
     array([1.73286795e-01, 5.87156972e-06])
     """
-    array, t = _validate.binary("logits", logits, targets)
+    array, t, sample = _validate.binary("logits", logits, targets, sample_weight)
     gamma = _validate.number("gamma", gamma, 0.0, np.inf, "finite and not negative")
-    kernel = _kernels.binary_logits(gamma)
     weights = (1.0, 1.0)
     if alpha is not None:
         alpha = _validate.fraction("alpha", alpha)
         weights = (alpha, 1.0 - alpha)
-    return _binary(kernel, array, t, weights, _Options(sample_weight, 0.0, reduction))
+    target = Pair(t, weights, 0.0)
+    return _binary(_kernels.binary_logits(gamma), array, target, sample, reduction)
 
 
 @differentiable
@@ -480,8 +478,8 @@ class _Options(NamedTuple):
     sample_weight: ArrayLike | None
     label_smoothing: float
     reduction: str
-    axis: int = -1
-    class_weight: ArrayLike | None = None
+    axis: int
+    class_weight: ArrayLike | None
     ignore_index: int | None = None
 
 
@@ -489,14 +487,16 @@ class _Source(NamedTuple):
     """What predictions over classes are called, how they are checked, and the kernels for them."""
 
     name: str
-    check: Callable[[str, Floats, int], None]
+    check: Callable[..., Floats]  # as `_validate.distribution`
     label: Kernel
     dense: Kernel
 
 
 CHECK = partial(_validate.distribution, remedy=RAW)
 PROBS = _Source("probs", CHECK, _kernels.LABEL_PROBS, _kernels.DENSE_PROBS)
-LOGITS = _Source("logits", lambda *_: None, _kernels.LABEL_LOGITS, _kernels.DENSE_LOGITS)
+LOGITS = _Source(
+    "logits", lambda _, array, *__, **___: array, _kernels.LABEL_LOGITS, _kernels.DENSE_LOGITS
+)
 
 
 def _categorical(
@@ -504,28 +504,29 @@ def _categorical(
 ) -> Form:
     """Bring a loss over classes into canonical form."""
     array, axis = _validate.scores(source.name, predictions, options.axis)
-    x = moved(array, axis, -1)
-    counted = None
-    if sparse:
-        t, counted = _validate.labels(targets, source.name, array.shape, axis, options.ignore_index)
-    else:
-        t = moved(_validate.dense_targets(targets, source.name, array, axis), axis, -1)
+    shape = moved(array, axis, -1).shape
     w = _validate.class_weight(options.class_weight, array, axis)
-    sample = _validate.weight("sample_weight", options.sample_weight, x.shape[:-1])
+    sample = _validate.weight("sample_weight", options.sample_weight, shape[:-1])
     smoothing = _validate.fraction("label_smoothing", options.label_smoothing)
     _validate.reduction(options.reduction)
-    source.check(source.name, array, axis)
-    target = Labels(t, w, smoothing, x.shape[-1]) if sparse else Dense(t, w, smoothing)
+    counted = Counted(sample, None, w)
+    target: Labels | Dense
+    if sparse:
+        y, kept = _validate.labels(
+            targets, source.name, array.shape, axis, options.ignore_index, counted
+        )
+        counted = counted._replace(kept=kept)
+        target = Labels(y, w, smoothing, shape[-1])
+    else:
+        t = _validate.dense_targets(targets, source.name, array, axis, counted)
+        target = Dense(moved(t, axis, -1), w, smoothing)
+    asked = None if smoothing else target.asked
+    x = moved(source.check(source.name, array, axis, counted=counted, asked=asked), axis, -1)
     kernel = source.label if sparse and smoothing == 0.0 else source.dense
-    return Form(x, axis, kernel, target, sample, options.reduction, counted)
+    return Form(x, axis, kernel, target, sample, options.reduction, counted.kept)
 
 
-def _binary(
-    kernel: Kernel, array: Floats, targets: Floats, weights: tuple[Any, Any], options: _Options
-) -> Form:
+def _binary(kernel: Kernel, array: Floats, target: Pair, sample: Any, reduction: str) -> Form:
     """Bring a loss whose every element has a target from 0 to 1 into canonical form."""
-    smoothing = _validate.fraction("label_smoothing", options.label_smoothing)
-    sample = _validate.weight("sample_weight", options.sample_weight, array.shape)
-    _validate.reduction(options.reduction)
-    target = Pair(targets, weights, smoothing)
-    return Form(array[..., None], None, kernel, target, sample, options.reduction)
+    _validate.reduction(reduction)
+    return Form(array[..., None], None, kernel, target, sample, reduction)
