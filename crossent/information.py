@@ -32,13 +32,14 @@ def entropy(p: ArrayLike, *, axis: int = -1, base: float | None = None) -> Any:
     -------
     float or numpy.ndarray
         In nats, or in units of the base, in the dtype of ``p`` (float64 for integers), without
-        ``axis``: (N,).
+        ``axis``: (N,). A number that 16 bits cannot hold comes in a wider type.
 
     Raises
     ------
     ValueError
-        If probabilities are outside [0, 1], nan, or do not sum to 1 (within 64·√C·ε, ε the spacing
-        of 1 in their dtype, and 1 % at most), or the axis or base is not valid.
+        If probabilities are outside [0, 1], nan, or do not sum to 1 as far as float32 can tell
+        (within 64·√C·2⁻²³ and 1 %, in any dtype; float16: 1 %, or C/2²⁵ if that is more), or the
+        axis or base is not valid. A rounding above 1 is 1.
     TypeError
         If an argument is not made of real numbers.
 
@@ -128,7 +129,7 @@ def kl_divergence(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | N
 
     Notes
     -----
-    Within 4 ulp (float16: 1 ulp) of this sum, also where p and q are nearly equal. Where p and q
+    Within 8 ulp (float16: 1 ulp) of this sum, also where p and q are nearly equal. Where p and q
     have the same sum, :math:`q_k - p_k` adds up to 0 and this is the textbook's
     :math:`\sum_k p_k \log(p_k / q_k)`. Where rounding makes their sums differ by δ, so do the two,
     and δ may be more than all of a small divergence: the textbook's sum may then be negative. This
@@ -178,7 +179,7 @@ def js_divergence(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | N
 
     Notes
     -----
-    Within 4 ulp (float16: 1 ulp), also where p and q are nearly equal. The square of
+    Within 6 ulp (float16: 1 ulp), also where p and q are nearly equal. The square of
     ``scipy.spatial.distance.jensenshannon``, which is the distance and renormalizes its input.
 
     References
@@ -216,7 +217,8 @@ def perplexity(
     Returns
     -------
     float
-        A number of classes, without a unit, in the dtype of the logits.
+        A number of classes, without a unit, in the dtype of the logits, or in a wider one if its 16
+        bits cannot hold it.
 
     Raises
     ------
@@ -227,7 +229,7 @@ def perplexity(
     -----
     The exponential of the mean loss: over batches of different size, average the losses of all
     elements first. The exponential turns the last bit of the mean into log PP bits: the error is
-    at most 4 + 2 log PP ulp (float16: 1 ulp), for more than 65,536 logits that of their mean loss
+    at most 4 + 4 log PP ulp (float16: 1 ulp), for more than 65,536 logits that of their mean loss
     times log PP. A mean over nothing is nan with a RuntimeWarning.
 
     References
