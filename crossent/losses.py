@@ -98,8 +98,8 @@ def binary_cross_entropy_with_logits(
     pos_weight : array_like, optional
         Weight w ≥ 0 of the positive class; broadcasts to the logits.
     sample_weight : array_like, optional
-        Weights ≥ 0 that broadcast to the predictions. An element of weight 0 counts as 0 even where
-        its own loss is infinite or nan.
+        Weights ≥ 0 that broadcast to the predictions. An element of weight 0 is not looked at: its
+        prediction and target may be anything, and its gradient is 0.
     label_smoothing : float
         The share ε in [0, 1] of the target that is moved to ½: t becomes (1 − ε) t + ε/2.
     reduction : {"mean", "sum", "none", "weighted_mean"}
@@ -252,8 +252,8 @@ def categorical_cross_entropy(
     Notes
     -----
     Within 6 ulp (float16: 1 ulp), and so is the gradient :math:`-w_k t_k / p_k`, which takes each
-    probability as free. A class of weight or target 0 adds nothing, even at p = 0; any other p = 0
-    is infinite, for nothing is clipped.
+    probability as free. A class of weight or target 0 adds nothing, even where p is 0 or nan; any
+    other p = 0 is infinite, for nothing is clipped.
 
     References
     ----------
@@ -367,7 +367,8 @@ def sparse_categorical_cross_entropy(
     Notes
     -----
     Within 6 ulp (float16: 1 ulp), and so is the gradient, :math:`-w_y / p_y` at the label and 0
-    elsewhere, which takes each probability as free. p = 0 at the label is infinite.
+    elsewhere, which takes each probability as free. p = 0 at the label is infinite; the
+    other probabilities may be nan.
 
     References
     ----------
