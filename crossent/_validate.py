@@ -88,14 +88,13 @@ def _has_mask(value: Any) -> bool:
 
 def _first_ragged(name: str, value: Any) -> str:
     """Say which elements differ in shape, if it is that of a whole one that differs."""
-    with suppress(TypeError, ValueError):
+    with suppress(TypeError, ValueError, StopIteration):
         shapes = [np.shape(one) for one in value]
-        other = next((i for i, shape in enumerate(shapes) if shape != shapes[0]), None)
-        if other is not None:
-            return (
-                f": {name}[0] has shape {shapes[0]} and {name}[{other}] has shape {shapes[other]}; "
-                "give it rows of equal length"
-            )
+        other = next(i for i, shape in enumerate(shapes) if shape != shapes[0])
+        return (
+            f": {name}[0] has shape {shapes[0]} and {name}[{other}] has shape {shapes[other]}; "
+            "give it rows of equal length"
+        )
     return ": give it rows of equal length"
 
 
