@@ -39,9 +39,10 @@ np.empty(1 << 24, np.uint8)
 
 def scalar(x: Any, dtype: Any) -> Any:
     """Return a number in a dtype, or in a wider one where 16 bits would make it infinite."""
-    types = [dtype, np.float32, WIDE] if np.dtype(dtype).itemsize == 2 else [dtype]
-    with np.errstate(all="ignore"):
-        results = [np.dtype(one).type(x) for one in types]
+    if np.dtype(dtype).itemsize > 2:
+        return np.dtype(dtype).type(x)
+    with np.errstate(over="ignore"):
+        results = [np.dtype(one).type(x) for one in (dtype, np.float32, WIDE)]
     return next((one for one in results if np.isfinite(one)), results[0])
 
 

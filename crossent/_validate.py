@@ -7,6 +7,7 @@ the rest of the package works with.
 import math
 import numbers
 import operator
+import reprlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple, NoReturn
@@ -41,7 +42,7 @@ def real(name: str, value: ArrayLike) -> NDArray[Any]:
 
 def _array(name: str, value: Any) -> NDArray[Any]:
     """Return an array in the byte order of the machine, or say why there is none."""
-    refused = _why_not(name, value)
+    refused = "" if type(value) is np.ndarray else _why_not(name, value)
     if refused:
         raise TypeError(f"{name} is {refused}")
     try:
@@ -53,7 +54,7 @@ def _array(name: str, value: Any) -> NDArray[Any]:
             f"{name} is a {type(value).__name__} that NumPy cannot read: give an array of its "
             "values, on the CPU, in a type that NumPy has"
         ) from error
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 def _why_not(name: str, value: Any) -> str:
@@ -103,10 +104,8 @@ def _refuse_dtype(name: str, array: NDArray[Any], rule: str) -> NoReturn:
     if array.dtype == object:
         for index in np.ndindex(array.shape):
             if not isinstance(array[index], numbers.Real):
-                kind = type(array[index]).__name__
-                raise TypeError(
-                    f"{_element(name, index)} is {array[index]!r}, of type {kind}: {rule}"
-                )
+                seen, kind = reprlib.repr(array[index]), type(array[index]).__name__
+                raise TypeError(f"{_element(name, index)} is {seen}, of type {kind}: {rule}")
         raise TypeError(f"{name} has dtype object, though of numbers: use {name}.astype(float)")
     raise TypeError(f"{name} has dtype {array.dtype}: {rule}")
 
