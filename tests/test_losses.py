@@ -476,3 +476,12 @@ def test_a_number_that_is_infinite_stays_in_its_type() -> None:
     ):
         assert value == np.inf
         assert value.dtype == HALF
+
+
+def test_a_subnormal_probability_of_small_mass() -> None:
+    """1 / p is beyond float64, but not what it is multiplied by."""
+    gradient: Any = crossent.grad(categorical_cross_entropy)
+    slope = gradient([2.0**-1040, 1.0], [2.0**-60, 1.0 - 2.0**-53])
+    assert slope[0] == -(2.0**980)
+    slope = crossent.grad(binary_cross_entropy)([2.0**-1040], [1], label_smoothing=0.0)
+    assert slope[0] == -INF
