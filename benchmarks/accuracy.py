@@ -55,12 +55,13 @@ or nan and the truth is not, for example. One ulp is never counted so: the last 
 single digit. ∞ is a result that is infinite or nan where it should be finite, or the reverse.
 – means that the library has no such function, or not in this dtype.
 
-Left out as ill-conditioned by nature: logsumexp near 0, and gradients of soft or smoothed targets
-near p = y, where the result is less than half of the larger of the two terms whose difference it
+Left out as ill-conditioned by nature: logsumexp near 0, and gradients of soft or smoothed targets,
+and of a divergence, near p = y, where the result is less than half of the larger of the two terms whose difference it
 is. The tests hold crossent to its bound there, too, in ulp of that term.
 
 crossent states a bound of 4 ulp in float64 and float32 and of 1 ulp in float16. Wider are, in
-float64: perplexity, 4 + 2 log PP; focal loss, 5 + γ; and gradients of soft or smoothed targets, 4
+float64: perplexity, 4 + 2 log PP; focal loss, 5 + γ; entropy of logits, 5; divergence of logits and
+its gradient, 6; and gradients of soft or smoothed targets, 4
 ulp of their larger term, which may be 8 of the result; in float32: the sparse loss of more than
 65,536 logits and its gradient, 8 + 2.5 max |z|, as the rounding of every logit would have it.
 

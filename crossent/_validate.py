@@ -322,3 +322,16 @@ def _first(mask: NDArray[np.bool_]) -> tuple[int, ...]:
 
 def _element(name: str, index: tuple[int | str, ...]) -> str:
     return f"{name}[{', '.join(map(str, index))}]" if index else name
+
+
+def positive(name: str, value: float) -> float:
+    """Return one positive finite number."""
+    return number(name, value, 5e-324, np.inf, "positive and finite")
+
+
+def same_shape(arrays: dict[str, Floats]) -> None:
+    """Refuse two arrays of different shapes."""
+    (first, a), (second, b) = arrays.items()
+    if a.shape != b.shape:
+        remedy = "give both the same shape, for nothing is broadcast"
+        raise _mismatch(first, a.shape, second, b.shape, remedy)

@@ -63,6 +63,7 @@ def grad(loss: Callable[..., Any]) -> Callable[..., Any]:
         shape and dtype of the predictions. For ``reduction="none"`` it is the gradient of the sum,
         in which each row holds the derivative of its own loss. An element that is ignored or of
         weight 0 has gradient 0. Probabilities are taken as free: their sum is not held at 1.
+        Of ``kl_divergence_with_logits`` it is that with respect to ``q_logits``, the second.
 
     Raises
     ------

@@ -19,6 +19,7 @@ dense_probs = api.categorical_cross_entropy
 dense_logits = api.categorical_cross_entropy_with_logits
 sparse_probs = api.sparse_categorical_cross_entropy
 sparse_logits = api.sparse_categorical_cross_entropy_with_logits
+kl_logits = api.kl_divergence_with_logits
 
 WORK = calls.functions_of(careful, fast, divergences, _exact, _sums)
 Z = np.zeros((4, 3))
@@ -28,8 +29,9 @@ ONE_HOT = np.eye(3)[LABELS]
 ZEROS = np.zeros(4)
 SUPPORTED = (
     "binary_cross_entropy, binary_cross_entropy_with_logits, binary_focal_loss_with_logits, "
-    "categorical_cross_entropy, categorical_cross_entropy_with_logits, linear_cross_entropy, "
-    "sparse_categorical_cross_entropy, sparse_categorical_cross_entropy_with_logits"
+    "categorical_cross_entropy, categorical_cross_entropy_with_logits, kl_divergence_with_logits, "
+    "linear_cross_entropy, sparse_categorical_cross_entropy, "
+    "sparse_categorical_cross_entropy_with_logits"
 )
 
 MALFORMED: list[tuple[Callable[[], Any], type[Exception], str]] = [
@@ -271,6 +273,64 @@ MALFORMED: list[tuple[Callable[[], Any], type[Exception], str]] = [
         lambda: api.sigmoid(np.array(["2020-01-01"], "M8[D]")),
         TypeError,
         "z has dtype datetime64[D]: give real numbers, as float16, float32 or float64",
+    ),
+    (
+        lambda: api.entropy_with_logits(["a"]),
+        TypeError,
+        "logits has dtype <U1: give real numbers, as float16, float32 or float64",
+    ),
+    (
+        lambda: api.entropy_with_logits(3.0),
+        ValueError,
+        "logits is a single number: it needs a class axis",
+    ),
+    (
+        lambda: api.entropy_with_logits(Z, base=1),
+        ValueError,
+        "base is 1: it must be positive and not 1; None means nats, 2 means bits",
+    ),
+    (
+        lambda: kl_logits(Z, 1j * Z),
+        TypeError,
+        "q_logits has dtype complex128: give real numbers, as float16, float32 or float64",
+    ),
+    (
+        lambda: kl_logits([["a"]], Z),
+        TypeError,
+        "p_logits has dtype <U1: give real numbers, as float16, float32 or float64",
+    ),
+    (
+        lambda: kl_logits(Z, Z[0]),
+        ValueError,
+        (
+            "p_logits has shape (4, 3) and q_logits has shape (3,): give both the same shape, for "
+            "nothing is broadcast"
+        ),
+    ),
+    (
+        lambda: kl_logits(Z, Z, axis=2),
+        ValueError,
+        "axis is 2, but p_logits has shape (4, 3): an axis is from -2 to 1",
+    ),
+    (
+        lambda: kl_logits(Z, Z, temperature=0),
+        ValueError,
+        "temperature is 0: it must be positive and finite",
+    ),
+    (
+        lambda: kl_logits(Z, Z, temperature=np.inf),
+        ValueError,
+        "temperature is inf: it must be positive and finite",
+    ),
+    (
+        lambda: kl_logits(Z, Z, temperature=[2.0]),
+        TypeError,
+        "temperature is [2.0]: it must be one real number",
+    ),
+    (
+        lambda: api.grad(kl_logits)(Z, Z, base=0),
+        ValueError,
+        "base is 0: it must be positive and not 1; None means nats, 2 means bits",
     ),
     (
         lambda: api.perplexity(Z, [0, 1, 2, 3]),
@@ -819,6 +879,8 @@ def test_malformed_call(call: Callable[[], Any], exception: type[Exception], mes
         lambda: api.sigmoid(Z),
         lambda: api.entropy(PROBS),
         lambda: api.kl_divergence(PROBS, PROBS),
+        lambda: api.entropy_with_logits(Z),
+        lambda: kl_logits(Z, Z),
         lambda: api.perplexity(Z, LABELS),
         lambda: sparse_logits(Z, LABELS),
         lambda: dense_probs(PROBS, ONE_HOT),
