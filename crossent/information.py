@@ -196,11 +196,18 @@ def js_divergence(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | N
 
 
 def perplexity(
-    logits: ArrayLike, labels: ArrayLike, *, axis: int = -1, ignore_index: int | None = None
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    axis: int = -1,
+    sample_weight: ArrayLike | None = None,
+    ignore_index: int | None = None,
 ) -> Any:
     r"""Perplexity: the number of equally likely classes that would be as surprising.
 
-    .. math:: \operatorname{PP} = \exp\Bigl(-\frac1N \sum_i \log p_{i, y_i}\Bigr)
+    .. math::
+
+       \operatorname{PP} = \exp\Bigl(-\frac{\sum_i w_i \log p_{i, y_i}}{\sum_i w_i}\Bigr)
 
     Parameters
     ----------
@@ -210,6 +217,9 @@ def perplexity(
         Integers 0 to C − 1, of the same shape without the class axis: (N,).
     axis : int
         The class axis.
+    sample_weight : array_like, optional
+        Weights w ≥ 0 that broadcast to ``labels``: 1 for the tokens and 0 for the padding of ragged
+        sequences, for example. By default all are 1.
     ignore_index : int, optional
         The label of elements that do not count. By default every label counts.
 
@@ -225,8 +235,8 @@ def perplexity(
 
     Notes
     -----
-    The exponential of the mean loss: over batches of different size, average the losses of all
-    elements first. The exponential turns the last bit of the mean into log PP bits: the error is
+    The exponential of the mean loss, which is a "weighted_mean" if there are weights: over batches
+    of different size, average the losses of all elements first. The exponential turns the last bit of the mean into log PP bits: the error is
     at most 4 + 2 log PP ulp (float16: 1 ulp), for more than 65,536 logits that of their mean loss
     times log PP. A mean over nothing is nan with a RuntimeWarning.
 
@@ -244,7 +254,10 @@ def perplexity(
     array = _validate.floating("logits", logits)
     build = FORMS[sparse_categorical_cross_entropy_with_logits]
     with np.errstate(all="ignore"):
-        form = build(array, labels, axis=axis, ignore_index=ignore_index)
+        options = {"axis": axis, "sample_weight": sample_weight, "ignore_index": ignore_index}
+        # Without weights the number of elements is the sum of theirs.
+        reduction = "mean" if sample_weight is None else "weighted_mean"
+        form = build(array, labels, **options, reduction=reduction)
         loss, _ = form.evaluate(want_gradient=False, dtype=WIDE)
         return array.dtype.type(np.exp(loss))
 

@@ -538,6 +538,11 @@ def _batches_checks(family: Family) -> Iterator[Check]:
             mean = total / by["mean"]
             quantities = {"log PP": float(mean)}
             yield Check("perplexity", False, (z, labels), {}, [mp.exp(mean)], None, quantities)
+            given = {"sample_weight": np.arange(1.0, len(labels) + 1).astype(z.dtype)}
+            parts = truth.exact(given["sample_weight"])
+            mean = mp.fsum(w * loss for w, loss in zip(parts, losses, strict=True)) / mp.fsum(parts)
+            quantities = {"log PP": float(mean)}
+            yield Check("perplexity", False, (z, labels), given, [mp.exp(mean)], None, quantities)
 
 
 def _binary_logits_checks(family: Family) -> Iterator[Check]:

@@ -172,6 +172,35 @@ def test_perplexity_is_the_exponential_of_the_mean_loss() -> None:
     assert crossent.perplexity(z.T, [0, 1, -1], axis=0, ignore_index=-1) == expected
 
 
+def test_perplexity_with_weights_divides_by_their_sum() -> None:
+    z = np.array([[1.0, 2.0, 0.5], [0.0, -1.0, 3.0], [1.0, 1.0, 1.0]])
+    weight = [0.5, 0.0, 3.0]
+    each = crossent.sparse_categorical_cross_entropy_with_logits(z, [0, 1, 2], reduction="none")
+    expected = np.exp((0.5 * each[0] + 3.0 * each[2]) / 3.5)
+    weighted = crossent.perplexity(z, [0, 1, 2], sample_weight=weight)
+    assert weighted == pytest.approx(expected, rel=8 * ULP, abs=0)
+    # What is ignored has no weight, and weights may be of any size.
+    assert crossent.perplexity(
+        z, [0, -1, 2], sample_weight=[0.5, 7.0, 3.0], ignore_index=-1
+    ) == pytest.approx(expected, rel=8 * ULP, abs=0)
+    scaled = crossent.perplexity(z, [0, 1, 2], sample_weight=np.array(weight) * 1024)
+    assert scaled == weighted
+
+
+def test_perplexity_of_ragged_sequences() -> None:
+    z = np.random.default_rng(6).normal(size=(3, 5, 7))
+    labels = np.arange(15).reshape(3, 5) % 7
+    lengths = np.array([2, 5, 1])
+    present = np.arange(5) < lengths[:, None]
+    expected = crossent.perplexity(z[present], labels[present])
+    z[~present] = NAN
+    got = crossent.perplexity(z, labels, sample_weight=present)
+    assert got == pytest.approx(expected, rel=8 * ULP, abs=0)
+    with pytest.warns(RuntimeWarning, match="mean over nothing is nan") as caught:
+        assert np.isnan(crossent.perplexity(z, labels, sample_weight=0.0))
+    assert caught[0].filename == __file__
+
+
 def test_perplexity_keeps_the_dtype_but_not_its_rounding() -> None:
     z = np.array([[0.0, 9.0]], np.float16)
     result = crossent.perplexity(z, [0])

@@ -531,6 +531,11 @@ def test_perplexity_is_the_exponential_of_the_mean(data: st.DataObject) -> None:
     ulp = bounds.ulp("perplexity", np.float64, {"log PP": mean})
     np.testing.assert_allclose(perplexity, np.exp(mean), rtol=2 * ulp * EPS)
     assert perplexity >= 1
+    weight = data.draw(arrays(call.targets.shape, 0.1, 10))
+    mean = call(loss, sample_weight=weight, reduction="weighted_mean")
+    perplexity = crossent.perplexity(call.predictions, call.targets, sample_weight=weight)
+    ulp = bounds.ulp("perplexity", np.float64, {"log PP": mean})
+    np.testing.assert_allclose(perplexity, np.exp(mean), rtol=2 * ulp * EPS)
 
 
 # --- dtypes -----------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ SIGNATURES = {
     "js_divergence": "(p, q, *, axis=-1, base=None)",
     "entropy_with_logits": "(logits, *, axis=-1, base=None)",
     "kl_divergence_with_logits": "(p_logits, q_logits, *, axis=-1, temperature=1.0, base=None)",
-    "perplexity": "(logits, labels, *, axis=-1, ignore_index=None)",
+    "perplexity": "(logits, labels, *, axis=-1, sample_weight=None, ignore_index=None)",
     "logsumexp": "(z, *, axis=-1, keepdims=False)",
     "softmax": "(z, *, axis=-1)",
     "log_softmax": "(z, *, axis=-1)",
@@ -55,8 +55,8 @@ SIGNATURES = {
     "value_and_grad": "(loss)",
     "check_grad": "(loss, predictions, targets, **options)",
     "linear_cross_entropy": (
-        "(hidden, weight, labels, *, bias=None, class_weight=None, label_smoothing=0.0, "
-        "ignore_index=None, reduction='mean')"
+        "(hidden, weight, labels, *, bias=None, class_weight=None, sample_weight=None, "
+        "label_smoothing=0.0, ignore_index=None, reduction='mean')"
     ),
     "get_num_threads": "()",
     "set_num_threads": "(threads)",

@@ -341,6 +341,16 @@ MALFORMED: list[tuple[Callable[[], Any], type[Exception], str]] = [
         ),
     ),
     (
+        lambda: api.perplexity(Z, LABELS, sample_weight=[1.0, -1.0, 0.0, 0.0]),
+        ValueError,
+        "sample_weight[1] is -1.0: weights are finite and not negative",
+    ),
+    (
+        lambda: api.perplexity(Z, LABELS, sample_weight=[1.0, 2.0]),
+        ValueError,
+        "sample_weight has shape (2,): it needs a shape that broadcasts to (4,)",
+    ),
+    (
         lambda: api.perplexity(Z, [0.0, 1.0, 2.0, 0.0]),
         TypeError,
         (
