@@ -235,10 +235,11 @@ def perplexity(
 
     Notes
     -----
-    The exponential of the mean loss, which is a "weighted_mean" if there are weights: over batches
-    of different size, average the losses of all elements first. The exponential turns the last bit of the mean into log PP bits: the error is
-    at most 4 + 2 log PP ulp (float16: 1 ulp), for more than 65,536 logits that of their mean loss
-    times log PP. A mean over nothing is nan with a RuntimeWarning.
+    The exponential of the mean loss, of a "weighted_mean" if there are weights: over batches of
+    different size, average the losses of all elements first. The exponential turns the last bit of
+    the mean into log PP bits: the error is at most 4 + 2 log PP ulp (float16: 1 ulp), for more than
+    65,536 logits that of their mean loss times log PP. A mean over nothing is nan with a
+    RuntimeWarning.
 
     References
     ----------
