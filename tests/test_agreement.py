@@ -165,6 +165,37 @@ def test_activation(peer: Peer, function: str, options: dict[str, Any], dtype: D
         np.testing.assert_allclose(value, expected, rtol=0, atol=tolerance(expected, z, {}))
 
 
+@pytest.mark.parametrize("dtype", [*DTYPES, np.float16])
+@pytest.mark.parametrize("axis", [0, -1, (0,), (0, 2), (-1, 1), (2, 1, 0), None])
+@pytest.mark.parametrize("function", ["softmax", "log_softmax", "logsumexp"])
+def test_activation_over_axes_as_in_scipy(function: str, axis: Any, dtype: Dtype) -> None:
+    random = np.random.default_rng(5)
+    ours, scipys = getattr(crossent, function), getattr(scipy.special, function)
+    for structure in ("random", "tied", "confident"):
+        z = loss_table.logits(random, (3, 4, 5), structure).astype(dtype)
+        z[0, 0, 0] = -np.inf
+        for array in (z, z.T, z[:, ::2, ::-1]):
+            value, expected = ours(array, axis=axis), scipys(array, axis=axis)
+            assert (value.shape, value.dtype) == (expected.shape, expected.dtype)
+            finite = np.where(np.isfinite(array), array, 0.0)
+            close = tolerance(np.nan_to_num(expected, neginf=0.0), finite, {})
+            np.testing.assert_allclose(value, expected, rtol=0, atol=close)
+    for number in (1000.0, [0.0], [[1.0, 1000.0]], [[5.0]]):
+        value, expected = ours(number, axis=None), scipys(number, axis=None)
+        assert np.shape(value) == np.shape(expected)
+        np.testing.assert_allclose(value, expected, rtol=1e-15)
+
+
+@pytest.mark.parametrize("function", ["softmax", "log_softmax"])
+def test_keras_softmax_over_axes(function: str) -> None:
+    z = np.random.default_rng(5).normal(size=(3, 4, 5))
+    keras_function = getattr(keras.ops, function)
+    for axis in ((0, 2), (2, 1)):
+        expected = keras_function(z, axis=axis)
+        value = getattr(crossent, function)(z, axis=axis)
+        np.testing.assert_allclose(value, expected, rtol=0, atol=tolerance(value, z, {}))
+
+
 @pytest.mark.parametrize(("peer", "function", "options", "dtype"), _known(OF_DISTRIBUTIONS))
 def test_information(peer: Peer, function: str, options: dict[str, Any], dtype: Dtype) -> None:
     random = np.random.default_rng(6)

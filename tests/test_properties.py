@@ -616,6 +616,8 @@ def test_softmax(data: st.DataObject) -> None:
     np.testing.assert_allclose(np.exp(log_p[seen]), p[seen], rtol=5e-13)
     total = crossent.logsumexp(z, axis=axis, keepdims=True)
     np.testing.assert_allclose(z - total, log_p, rtol=RTOL, atol=RTOL * 1000)
+    flat = crossent.softmax(z.reshape(-1))
+    np.testing.assert_array_equal(crossent.softmax(z, axis=None), flat.reshape(shape))
     everything = crossent.logsumexp(z, axis=None)
     one_by_one = crossent.logsumexp(crossent.logsumexp(z, axis=axis), axis=None)
     np.testing.assert_allclose(everything, one_by_one, rtol=2 * RTOL, atol=RTOL * 1000)

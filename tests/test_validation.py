@@ -252,7 +252,17 @@ MALFORMED: list[tuple[Callable[[], Any], type[Exception], str]] = [
         ValueError,
         "axis is 2, but z has shape (4, 3): an axis is from -2 to 1",
     ),
-    (lambda: api.softmax(Z, axis=None), TypeError, "axis is None: it must be an integer"),
+    (
+        lambda: api.softmax(Z, axis=(0, -2)),
+        ValueError,
+        "axis is (0, -2), which names an axis of z twice: name each axis once",
+    ),
+    (
+        lambda: api.log_softmax(np.zeros((2, 0)), axis=None),
+        ValueError,
+        "z has shape (2, 0), empty along axis None: it needs a class",
+    ),
+    (lambda: api.softmax(Z, axis=(0, 1.0)), TypeError, "axis is 1.0: it must be an integer"),
     (
         lambda: api.softmax(np.zeros((3, 0))),
         ValueError,
