@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from crossent._spans import SPAN, Shape, moved, spans
 
-Floats = NDArray[Any]  # float16, float32 or float64
+Floats = NDArray[Any]  # float16, bfloat16, float32 or float64
 
 FLOATS = set(map(np.dtype, (np.float16, np.float32, np.float64)))
 REDUCTIONS = ("none", "sum", "mean", "weighted_mean")
@@ -31,7 +31,7 @@ def real(name: str, value: ArrayLike) -> NDArray[Any]:
     array = _array(name, value)
     if array.dtype.kind in "iub":
         return array
-    if array.dtype not in FLOATS:
+    if array.dtype not in FLOATS and not is_bfloat16(array):
         raise TypeError(
             f"{name} has dtype {array.dtype}: give real numbers, as float16, float32 or float64"
         )
@@ -155,7 +155,8 @@ def distribution(name: str, array: Floats, axis: int, remedy: str = "") -> None:
     array, but by no more than 1 %.
     """
     probabilities(name, array, remedy)
-    eps = float(np.finfo(np.result_type(array, np.float16)).eps)
+    wide = np.float16 if is_bfloat16(array) else np.result_type(array, np.float16)
+    eps = float(np.finfo(wide).eps)
     tolerance = min(64.0 * eps * array.shape[axis] ** 0.5, 0.01)
     sums = array.sum(axis=axis, dtype=np.float64, keepdims=True)
     wrong = np.abs(sums - 1.0) > tolerance
@@ -335,3 +336,15 @@ def same_shape(arrays: dict[str, Floats]) -> None:
     if a.shape != b.shape:
         remedy = "give both the same shape, for nothing is broadcast"
         raise _mismatch(first, a.shape, second, b.shape, remedy)
+
+
+def is_bfloat16(array: Floats) -> bool:
+    """Tell whether an array is of the bfloat16 of ml_dtypes, which is not imported to find out."""
+    return array.dtype.name == "bfloat16"
+
+
+def common_dtype(*arrays: Floats) -> np.dtype[Any]:
+    """Return the dtype of results: float32 where float16 and bfloat16 meet, which hold neither."""
+    if len({array.dtype for array in arrays}) == 1:
+        return arrays[0].dtype
+    return np.result_type(*(np.float32 if is_bfloat16(array) else array.dtype for array in arrays))

@@ -280,7 +280,7 @@ def _information(
     wide = (np.moveaxis(array.astype(WIDE), position, -1) for array in arrays.values())
     values = terms(*wide)
     sums = row_sums(values.reshape(-1, values.shape[-1])).reshape(values.shape[:-1])
-    return (sums / log_base).astype(np.result_type(*arrays.values()))[()]
+    return (sums / log_base).astype(_validate.common_dtype(*arrays.values()))[()]
 
 
 def entropy_with_logits(logits: ArrayLike, *, axis: int = -1, base: float | None = None) -> Any:
@@ -415,5 +415,6 @@ def kl_divergence_with_logits(
     temperature = _validate.positive("temperature", temperature)
     log_base = _validate.log_base(base)
     kernel = _kernels.kl_logits(temperature, log_base)
-    p, q = moved(p, axis, -1), moved(q.astype(np.result_type(p, q), copy=False), axis, -1)
+    q = q.astype(_validate.common_dtype(p, q), copy=False)
+    p, q = moved(p, axis, -1), moved(q, axis, -1)
     return Form(q, axis, kernel, Dense(p, None, 0.0), 1.0, "none")

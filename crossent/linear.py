@@ -71,7 +71,7 @@ def linear_cross_entropy(
     Notes
     -----
     That loss of ``hidden @ weight.T + bias``, with the rounding of NumPy's matrix product in the
-    common dtype (float32 for float16) and, for these logits, the error that it states for more
+    common dtype (float32 for 16 bits) and, for these logits, the error that it states for more
     than 65,536 of them (smoothed, in float64, 10 + 2 max abs(logits) ulp). Half a million logits
     are held at a time; the gradient computes them again. The threads are those of the matrix
     product.
@@ -105,7 +105,8 @@ def linear_cross_entropy(
     divisor = divide_by(reduction, int(counted.sum()), lambda index: mass[index], (mass.size, 1))
     # Smoothed, a label without mass leaves the masses of the other classes.
     rows = np.flatnonzero(sample if smoothing else mass)
-    shapes, dtype, wide = (h.shape, y.shape), np.result_type(h, w), np.result_type(h, w, np.float32)
+    shapes, dtype = (h.shape, y.shape), _validate.common_dtype(h, w)
+    wide = np.result_type(dtype, np.float32)
     h, w, b = (_cast(each, wide) for each in (h.reshape(y.size, h.shape[-1]), w, b))
     y = y.reshape(-1)
     weights = sample, class_weights

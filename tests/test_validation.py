@@ -260,7 +260,7 @@ MALFORMED: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (
         lambda: api.log_softmax(np.zeros((2, 0)), axis=None),
         ValueError,
-        "z has shape (2, 0), empty along axis None: it needs a class",
+        "z has shape (2, 0), empty along axis (0, 1): it needs a class",
     ),
     (lambda: api.softmax(Z, axis=(0, 1.0)), TypeError, "axis is 1.0: it must be an integer"),
     (
