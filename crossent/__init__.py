@@ -18,7 +18,15 @@ distributions, the true one first; ``perplexity`` takes logits and labels. ``sof
 
 from crossent.activations import log_sigmoid, log_softmax, logsumexp, sigmoid, softmax
 from crossent.gradients import check_grad, grad, value_and_grad
-from crossent.information import cross_entropy, entropy, js_divergence, kl_divergence, perplexity
+from crossent.information import (
+    cross_entropy,
+    entropy,
+    entropy_with_logits,
+    js_divergence,
+    kl_divergence,
+    kl_divergence_with_logits,
+    perplexity,
+)
 from crossent.linear import linear_cross_entropy
 from crossent.losses import (
     binary_cross_entropy,
@@ -42,10 +50,12 @@ __all__ = [
     "check_grad",
     "cross_entropy",
     "entropy",
+    "entropy_with_logits",
     "get_num_threads",
     "grad",
     "js_divergence",
     "kl_divergence",
+    "kl_divergence_with_logits",
     "linear_cross_entropy",
     "log_sigmoid",
     "log_softmax",

@@ -17,10 +17,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from crossent._spans import SPAN, Shape, moved, spans
 
-Floats = NDArray[Any]  # float16, float32 or float64
+Floats = NDArray[Any]  # float16, bfloat16, float32 or float64
 
 FLOATS = set(map(np.dtype, (np.float16, np.float32, np.float64)))
-WEIGHED = {"logits", "probs", "targets", "labels"}  # come with a sample_weight
+WEIGHED = {"logits", "probs", "hidden", "targets", "labels"}  # come with a sample_weight
 REDUCTIONS = ("none", "sum", "mean", "weighted_mean")
 
 
@@ -35,7 +35,7 @@ def real(name: str, value: ArrayLike) -> NDArray[Any]:
     array = _array(name, value)
     if array.dtype.kind in "iub":
         return array
-    if array.dtype not in FLOATS:
+    if array.dtype not in FLOATS and not is_bfloat16(array):
         _refuse_dtype(name, array, "give real numbers, as float16, float32 or float64")
     return array
 
@@ -486,3 +486,28 @@ def _first(mask: NDArray[np.bool_]) -> tuple[int, ...]:
 
 def _element(name: str, index: tuple[int | str, ...]) -> str:
     return f"{name}[{', '.join(map(str, index))}]" if index else name
+
+
+def positive(name: str, value: float) -> float:
+    """Return one positive finite number."""
+    return number(name, value, 5e-324, np.inf, "positive and finite")
+
+
+def same_shape(arrays: dict[str, Floats]) -> None:
+    """Refuse two arrays of different shapes."""
+    (first, a), (second, b) = arrays.items()
+    if a.shape != b.shape:
+        remedy = "give both the same shape, for nothing is broadcast"
+        raise _mismatch(first, a.shape, second, b.shape, remedy)
+
+
+def is_bfloat16(array: Floats) -> bool:
+    """Tell whether an array is of the bfloat16 of ml_dtypes, which is not imported to find out."""
+    return array.dtype.name == "bfloat16"
+
+
+def common_dtype(*arrays: Floats) -> np.dtype[Any]:
+    """Return the dtype of results: float32 where float16 and bfloat16 meet, which hold neither."""
+    if len({array.dtype for array in arrays}) == 1:
+        return arrays[0].dtype
+    return np.result_type(*(np.float32 if is_bfloat16(array) else array.dtype for array in arrays))

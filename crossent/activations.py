@@ -1,5 +1,6 @@
 """From logits to probabilities and their logarithms."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from crossent import _validate
 from crossent._kernels import careful
-from crossent._spans import WIDE, Array, map_rows, moved, scalar
+from crossent._spans import WIDE, Array, map_rows, scalar
 
 
 def logsumexp(
@@ -65,17 +66,15 @@ def logsumexp(
     """
     array = _validate.floating("z", z)
     reduced = _validate.axes("z", array, axis)
-    kept = [one for one in range(array.ndim) if one not in reduced]
-    rows = array.transpose(*kept, *reduced).reshape(
-        *(array.shape[one] for one in kept), int(np.prod([array.shape[one] for one in reduced]))
-    )
-    result = map_rows(careful.logsumexp, rows, array.dtype if kept else WIDE)
-    if not kept:
+    whole = len(reduced) == array.ndim
+    dtype = WIDE if whole else array.dtype
+    result = map_rows(careful.logsumexp, _joined(array, reduced)[0], dtype)
+    if whole:
         result = np.asarray(scalar(result[()], array.dtype))
     return np.expand_dims(result, reduced)[()] if keepdims else result[()]
 
 
-def softmax(z: ArrayLike, *, axis: int = -1) -> NDArray[Any]:
+def softmax(z: ArrayLike, *, axis: int | tuple[int, ...] | None = -1) -> NDArray[Any]:
     r"""Probabilities proportional to the exponentials of the logits.
 
     .. math:: p_k = \frac{e^{z_k}}{\sum_j e^{z_j}}
@@ -84,8 +83,8 @@ def softmax(z: ArrayLike, *, axis: int = -1) -> NDArray[Any]:
     ----------
     z : array_like
         Logits, of any shape with a class axis.
-    axis : int
-        The class axis.
+    axis : int, tuple of int or None
+        The class axis, or the axes whose probabilities add up to 1; None for all of them.
 
     Returns
     -------
@@ -104,7 +103,8 @@ def softmax(z: ArrayLike, *, axis: int = -1) -> NDArray[Any]:
     no limit and give nan there, as do rows of −∞ only; a nan gives nan in its own row.
 
     ``scipy.special.softmax``, ``torch.softmax`` and ``tf.nn.softmax`` give the same up to
-    :math:`|z_k - z_{\max}|` ulp, and nan for +∞.
+    :math:`|z_k - z_{\max}|` ulp, and nan for +∞. Only SciPy and Keras take several axes; SciPy's
+    default is all.
 
     References
     ----------
@@ -121,7 +121,7 @@ def softmax(z: ArrayLike, *, axis: int = -1) -> NDArray[Any]:
     return _along(careful.softmax, z, axis)
 
 
-def log_softmax(z: ArrayLike, *, axis: int = -1) -> NDArray[Any]:
+def log_softmax(z: ArrayLike, *, axis: int | tuple[int, ...] | None = -1) -> NDArray[Any]:
     r"""Logarithms of the softmax probabilities.
 
     .. math:: \log p_k = z_k - \log \sum_j e^{z_j}
@@ -130,8 +130,8 @@ def log_softmax(z: ArrayLike, *, axis: int = -1) -> NDArray[Any]:
     ----------
     z : array_like
         Logits, of any shape with a class axis.
-    axis : int
-        The class axis.
+    axis : int, tuple of int or None
+        The class axis, or axes, as in ``softmax``.
 
     Returns
     -------
@@ -240,10 +240,22 @@ def log_sigmoid(z: ArrayLike) -> Any:
     return _elementwise(careful.log_sigmoid, z)
 
 
-def _along(kernel: Callable[[Array], Array], z: ArrayLike, axis: int) -> NDArray[Any]:
+def _along(
+    kernel: Callable[[Array], Array], z: ArrayLike, axis: int | tuple[int, ...] | None
+) -> NDArray[Any]:
     array = _validate.floating("z", z)
-    axis = _validate.class_axis("z", array, axis)
-    return moved(map_rows(kernel, moved(array, axis, -1), array.dtype), -1, axis)
+    rows, order = _joined(array, _validate.axes("z", array, axis))
+    result = map_rows(kernel, rows, array.dtype)
+    ordered = result.reshape([array.shape[one] for one in order])
+    return ordered.transpose(np.argsort(order))[()]
+
+
+def _joined(array: NDArray[Any], axes: tuple[int, ...]) -> tuple[NDArray[Any], list[int]]:
+    """Return an array with some axes joined to be the last, and the order they are in before."""
+    order = [*(one for one in range(array.ndim) if one not in axes), *axes]
+    kept = [array.shape[one] for one in order[: array.ndim - len(axes)]]
+    joined = math.prod(array.shape[one] for one in axes)
+    return array.transpose(order).reshape(*kept, joined), order
 
 
 def _elementwise(kernel: Callable[[Array], Array], z: ArrayLike) -> Any:

@@ -64,6 +64,7 @@ def grad(loss: Callable[..., Any]) -> Callable[..., Any]:
         in which each row holds the derivative of its own loss. An element that is ignored or of
         weight 0 has gradient 0. In an array of 16 bits an entry that they cannot hold is infinite.
         Probabilities are taken as free: their sum is not held at 1.
+        Of ``kl_divergence_with_logits`` it is that with respect to ``q_logits``, the second.
 
     Raises
     ------

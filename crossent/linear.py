@@ -11,6 +11,7 @@ from crossent._forms import Form, Labels, differentiable, divide_by
 from crossent._kernels import fast
 from crossent._spans import WIDE, Array, scalar
 from crossent._sums import block_sums, total
+from crossent._validate import Counted
 
 ROWS = 1 << 10  # of `hidden` at a time: enough to make a matrix product efficient
 LOGITS = 1 << 19  # at a time
@@ -32,6 +33,7 @@ def linear_cross_entropy(
     *,
     bias: ArrayLike | None = None,
     class_weight: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
     ignore_index: int | None = None,
     reduction: str = "mean",
@@ -52,7 +54,7 @@ def linear_cross_entropy(
         Bias b of the layer, (V,).
     class_weight : array_like, optional
         Weights w ≥ 0 of the classes, (V,).
-    label_smoothing, ignore_index, reduction
+    sample_weight, label_smoothing, ignore_index, reduction
         As in ``sparse_categorical_cross_entropy_with_logits``.
 
     Returns
@@ -70,7 +72,7 @@ def linear_cross_entropy(
     Notes
     -----
     That loss of ``hidden @ weight.T + bias``, with the rounding of NumPy's matrix product in the
-    common dtype (float32 for float16) and, for these logits, the error that it states for more
+    common dtype (float32 for 16 bits) and, for these logits, the error that it states for more
     than 65,536 of them (smoothed, in float64, 10 + 2 max abs(logits) ulp). Half a million logits
     are held at a time; the gradient computes them again. The threads are those of the matrix
     product.
@@ -93,19 +95,25 @@ def linear_cross_entropy(
     """
     h, w, b = _validate.linear(hidden, weight, bias)
     logits = (*h.shape[:-1], len(w))
-    y, counted = _validate.labels(labels, "hidden @ weight.T", logits, h.ndim - 1, ignore_index)
+    sample = _validate.weight("sample_weight", sample_weight, logits[:-1])
+    y, counted = _validate.labels(
+        labels, "hidden @ weight.T", logits, h.ndim - 1, ignore_index, Counted(sample)
+    )
     class_weights = _validate.weight_of_classes(class_weight, len(w))
     smoothing = _validate.fraction("label_smoothing", label_smoothing)
     _validate.reduction(reduction)
     counted = np.ones(y.shape, bool) if counted is None else counted
-    mass = (counted * class_weights[y]).reshape(-1)
+    sample = (counted * sample).reshape(-1).astype(WIDE)
+    mass = sample * class_weights[y].reshape(-1)
     divisor = divide_by(reduction, int(counted.sum()), lambda index: mass[index], (mass.size, 1))
     # Smoothed, a label without mass leaves the masses of the other classes.
-    rows = np.flatnonzero(counted if smoothing else mass)
-    shapes, dtype, wide = (h.shape, y.shape), np.result_type(h, w), np.result_type(h, w, np.float32)
+    rows = np.flatnonzero(sample if smoothing else mass)
+    shapes, dtype = (h.shape, y.shape), _validate.common_dtype(h, w)
+    wide = np.result_type(dtype, np.float32)
     h, w, b = (_cast(each, wide) for each in (h.reshape(y.size, h.shape[-1]), w, b))
     y = y.reshape(-1)
-    return LinearForm(h, w, b, y, rows, class_weights, smoothing, divisor, reduction, shapes, dtype)
+    weights = sample, class_weights
+    return LinearForm(h, w, b, y, rows, *weights, smoothing, divisor, reduction, shapes, dtype)
 
 
 def _cast(array: Any, dtype: Any) -> Any:
@@ -120,6 +128,7 @@ class LinearForm(NamedTuple):
     bias: NDArray[Any] | None  # (V,)
     labels: NDArray[np.intp]  # (N,)
     rows: NDArray[np.intp]  # that have a mass
+    sample_weight: Array  # (N,), 0 for what does not count
     class_weight: Array  # (V,)
     smoothing: float
     divisor: float
@@ -136,7 +145,7 @@ class LinearForm(NamedTuple):
             gradient = LinearGradient(np.zeros_like(self.hidden), np.zeros_like(self.weight), bias)
         for start in range(0, len(self.rows), ROWS):
             rows = self.rows[start : start + ROWS]
-            losses[rows] = self.losses(rows, gradient)
+            losses[rows] = self.sample_weight[rows] * self.losses(rows, gradient)
         value: Any = losses.reshape(self.shapes[1])
         if self.reduction != "none":
             value = total(losses) / self.divisor if self.divisor else np.nan
@@ -146,21 +155,21 @@ class LinearForm(NamedTuple):
             gradient = LinearGradient(h.reshape(self.shapes[0]), w, b)
         return value, gradient
 
-    @property
-    def scale(self) -> float:
-        """Of the gradient."""
-        return 1.0 / self.divisor if self.divisor else 0.0
+    def scale(self, rows: NDArray[np.intp]) -> Array:
+        """Of the gradient of some rows."""
+        weight = self.sample_weight[rows]
+        return weight / self.divisor if self.divisor else 0.0 * weight
 
     def losses(self, rows: NDArray[np.intp], gradient: LinearGradient | None) -> Array:
-        """Return the losses of some rows, and add their gradient to ``gradient``."""
+        """Return the losses of some rows, unweighted, and add their gradient to ``gradient``."""
         chunks = Chunks(self, rows)
         one, others, linear = chunks.sums()
         # A class has the mass w_k ε / V, the label w_y (1 − ε) besides.
         soft = self.smoothing / len(self.weight) * self.class_weight
         hard, all_soft = (1.0 - self.smoothing) * self.class_weight[chunks.labels], soft.sum()
-        whole, scale = others + one, self.scale * (hard + all_soft)
-        factor = scale / whole
-        losses, sure = fast.from_sums(others, one, factor, scale, self.hidden.dtype)
+        scale, whole = self.scale(rows), others + one
+        mass = scale * (hard + all_soft)
+        losses, sure = fast.from_sums(others, one, mass / whole, mass, self.hidden.dtype)
         losses *= hard
         if self.smoothing:
             losses += all_soft * np.log(whole) - self.smoothing / len(self.weight) * linear
@@ -168,8 +177,8 @@ class LinearForm(NamedTuple):
             sure &= ~self.is_lopsided(chunks.hidden, whole)
         if gradient is not None:
             at_label = (all_soft * one - hard * others) / whole - soft[chunks.labels]
-            at_label, soft = self.scale * at_label, self.scale * soft
-            chunks.add_gradient(factor, at_label, soft, ~sure, gradient)
+            scaled = mass / whole, scale * at_label, (scale, soft)
+            chunks.add_gradient(*scaled, ~sure, gradient)
         again = (~sure).nonzero()[0]
         step = max(1, LOGITS // len(self.weight))
         for start in range(0, len(again), step):
@@ -189,7 +198,7 @@ class LinearForm(NamedTuple):
         return ~(np.exp(z, dtype=WIDE) <= 0.5 * whole)
 
     def redo(self, rows: NDArray[np.intp], gradient: LinearGradient | None) -> Array:
-        """Return the losses of rows with all their logits, and add their gradient."""
+        """Return the losses of rows with all their logits, unweighted, and add their gradient."""
         h = self.hidden[rows]
         z = h @ self.weight.T
         if self.bias is not None:
@@ -200,7 +209,7 @@ class LinearForm(NamedTuple):
         form = Form(z, 1, kernel, target, 1.0, "none")
         losses, of_logits = form.evaluate(want_gradient=gradient is not None)
         if gradient is not None:
-            of_logits *= self.scale
+            of_logits *= self.scale(rows)[:, None]
             gradient.hidden[rows] = of_logits @ self.weight
             step = max(1, LOGITS // max(1, h.shape[1]))
             for start in range(0, len(self.weight), step):
@@ -245,7 +254,12 @@ class Chunks:
         return one, others, linear
 
     def add_gradient(
-        self, factor: Array, at_label: Array, soft: Array, unsure: Any, gradient: LinearGradient
+        self,
+        factor: Array,
+        at_label: Array,
+        soft: tuple[Array, Array],  # of the rows and of the classes: their product is meant
+        unsure: Any,
+        gradient: LinearGradient,
     ) -> None:
         """Add the gradient of the rows that are sure: factor · e^z − soft, or that at the label."""
         self.hidden[unsure] = 0.0
@@ -253,7 +267,7 @@ class Chunks:
             e = fast.exponentials(z, z.reshape(-1))
             e *= factor.astype(e.dtype)[:, None]
             if self.form.smoothing:
-                e -= soft[chunk].astype(e.dtype)
+                e -= np.multiply.outer(soft[0], soft[1][chunk]).astype(e.dtype)
             e[own] = at_label[own[0]]
             e[unsure] = 0.0
             gradient.hidden[self.rows] += e @ self.form.weight[chunk]

@@ -25,8 +25,9 @@ from tests import truth
 
 Array = NDArray[Any]
 Kind = Literal[
-    "logits", "soft targets", "batches", "binary logits", "probabilities", "pairs", "binary"
-]
+    "logits", "soft targets", "batches", "binary logits", "probabilities", "pairs", "binary",
+    "pairs of logits",
+]  # fmt: skip
 FOCUSING = [0.0, 0.5, 1.0, 2.0, 5.0]
 
 
@@ -54,6 +55,8 @@ class Family:
             integers = self.targets.dtype.kind == "i"
             targets = self.targets if integers else self.targets.astype(dtype)
         kept = np.isfinite(predictions) == np.isfinite(self.predictions)
+        if self.kind == "pairs of logits":
+            kept &= np.isfinite(targets) == np.isfinite(self.targets)
         rows = kept.all(axis=tuple(range(1, kept.ndim)))
         options = {
             name: value.astype(dtype) if isinstance(value, np.ndarray) else value
@@ -369,6 +372,53 @@ def _probability_families(random: np.random.Generator) -> Iterator[Family]:
     yield Family("tiny probabilities", "pairs", np.array(p, float), np.array(p[::-1], float))
 
 
+def _logit_pair_families(random: np.random.Generator) -> Iterator[Family]:
+    """Two rows of logits each: first those of p, then those of q."""
+
+    def family(name: str, p: Any, q: Any, temperature: float = 1.0) -> Family:
+        arrays = np.array(p, float), np.array(q, float)
+        return Family(name, "pairs of logits", *arrays, {"temperature": temperature})
+
+    for classes in (2, 3, 10, 300):
+        count = 24 if classes < 300 else 4
+        shape = count, classes
+        p, q = random.normal(scale=3, size=(2, *shape))
+        yield family(f"logits of p and q, {classes} classes", p, q)
+        yield family(f"logits of p and q at temperature 3.7, {classes} classes", p, q, 3.7)
+        steps = 10.0 ** -np.linspace(0, 15, count)[:, None]
+        yield family(f"nearly equal logits, {classes} classes", p, p + steps * q)
+        offset = np.resize([1e3, -1e6, 37.3], (count, 1))
+        yield family(f"nearly equal logits and an offset, {classes} classes", p, p + offset)
+        both = p + offset
+        yield family(f"nearly equal logits, both offset, {classes} classes", both, both + steps * q)
+        bump = np.array(p)
+        bump[np.arange(count), np.arange(count) % classes] += steps[:, 0]
+        yield family(f"logits that differ in one class, {classes} classes", p, bump, 0.1)
+
+    # p, or q, or both are certain, up to where a class has no probability left in any dtype.
+    cases = list(product(MARGINS[::2], (0.3, -5.0), (1, -1)))
+    p = [[margin, 0.0, -1.3] for margin, *_ in cases]
+    q = [[sign * (margin + more), 0.0, 2.1] for margin, more, sign in cases]
+    yield family("both certain", p, q)
+    yield family("both certain, and nearly equal", p, [[m, 1e-4 * s, -1.3] for m, _, s in cases])
+    yield family("p certain", p, random.normal(size=(len(cases), 3)))
+    yield family("q certain", random.normal(size=(len(cases), 3)), q)
+    yield family("q certain, hot", random.normal(size=(len(cases), 3)), q, 20.0)
+    scales = np.repeat([30.0, 100.0, 700.0, 1e3, 1e6], 6)[:, None]
+    for classes in (2, 5, 30):
+        p, q = scales * random.uniform(-1, 1, (2, len(scales), classes))
+        yield family(f"far apart, {classes} classes", p, q)
+
+    infinity = np.inf
+    rows = [
+        [0, 0, 1], [-infinity, 0, 1], [-infinity, -infinity, 0], [infinity, 0, 1],
+        [0, infinity, -infinity], [0, 1, -infinity], [0, -800, 1], [np.nan, 0, 1],
+        [-infinity, -infinity, -infinity],
+    ]  # fmt: skip
+    p, q = np.array(list(product(rows, repeat=2))).transpose(1, 0, 2)
+    yield family("infinite logits of p and q", p, q)
+
+
 @cache
 def families() -> tuple[Family, ...]:
     """All of them, always the same."""
@@ -378,6 +428,7 @@ def families() -> tuple[Family, ...]:
         *_option_families(random),
         *_binary_families(random),
         *_probability_families(random),
+        *_logit_pair_families(random),
     )
 
 
@@ -450,6 +501,8 @@ def _logits_checks(family: Family) -> Iterator[Check]:
         yield Check("logsumexp", False, (z,), {}, [truth.logsumexp(row) for row in rows], term)
         yield Check("softmax", False, (z,), {}, _flat(truth.softmax(row) for row in rows))
         yield Check("log_softmax", False, (z,), {}, _flat(truth.log_softmax(row) for row in rows))
+        in_nats = [truth.entropy_with_logits(row) for row in rows]
+        yield Check("entropy_with_logits", False, (z,), {}, in_nats)
     yield from _categorical_checks(family, _one_hot(family.targets, z.shape[-1]), names)
 
 
@@ -485,6 +538,11 @@ def _batches_checks(family: Family) -> Iterator[Check]:
             mean = total / by["mean"]
             quantities = {"log PP": float(mean)}
             yield Check("perplexity", False, (z, labels), {}, [mp.exp(mean)], None, quantities)
+            given = {"sample_weight": np.arange(1.0, len(labels) + 1).astype(z.dtype)}
+            parts = truth.exact(given["sample_weight"])
+            mean = mp.fsum(w * loss for w, loss in zip(parts, losses, strict=True)) / mp.fsum(parts)
+            quantities = {"log PP": float(mean)}
+            yield Check("perplexity", False, (z, labels), given, [mp.exp(mean)], None, quantities)
 
 
 def _binary_logits_checks(family: Family) -> Iterator[Check]:
@@ -549,6 +607,20 @@ def _pairs_checks(family: Family) -> Iterator[Check]:
         yield Check(function.__name__, False, args, {"base": 2}, in_bits)
 
 
+def _logit_pairs_checks(family: Family) -> Iterator[Check]:
+    args = family.predictions, family.targets
+    temperature = mpf(float(family.options["temperature"]))
+    rows = [(p, q, temperature) for p, q in zip(*map(_rows, args), strict=True)]
+    name = "kl_divergence_with_logits"
+    in_nats = [truth.kl_divergence_with_logits(*row) for row in rows]
+    yield Check(name, False, args, family.options, in_nats)
+    in_bits = [value / mp.log(2) for value in in_nats]
+    yield Check(name, False, args, family.options | {"base": 2}, in_bits)
+    gradient = _flat(truth.kl_divergence_with_logits_gradient(*row) for row in rows)
+    term = _flat(truth.kl_divergence_with_logits_term(*row) for row in rows)
+    yield Check(name, True, args, family.options, gradient, term)
+
+
 _CHECKS: dict[Kind, Callable[[Family], Iterator[Check]]] = {
     "logits": _logits_checks,
     "soft targets": _soft_checks,
@@ -557,6 +629,7 @@ _CHECKS: dict[Kind, Callable[[Family], Iterator[Check]]] = {
     "probabilities": _probabilities_checks,
     "pairs": _pairs_checks,
     "binary": _binary_checks,
+    "pairs of logits": _logit_pairs_checks,
 }
 
 

@@ -163,6 +163,19 @@ def _(p: Any, q: Any) -> Any:
     return F.kl_div(q.log(), p, reduction="none").sum(-1)  # log-probabilities, and q first
 
 
+@TORCH.offers("entropy_with_logits")
+def _(z: Any) -> Any:
+    entropy: Any = torch.distributions.Categorical(logits=z).entropy  # not typed
+    return entropy()
+
+
+# The slope of ours is with respect to q, the second argument.
+@TORCH.offers("kl_divergence_with_logits", "temperature", slope=False)
+def _(p: Any, q: Any, *, temperature: float = 1.0) -> Any:
+    log_p, log_q = (torch.log_softmax(z / temperature, -1) for z in (p, q))
+    return F.kl_div(log_q, log_p, reduction="none", log_target=True).sum(-1)
+
+
 @TORCH.offers("perplexity", "ignore_index")
 def _(z: Any, labels: Any, *, ignore_index: int = -100) -> Any:
     return F.cross_entropy(
@@ -280,6 +293,12 @@ KERAS.offers("log_sigmoid")(keras.ops.log_sigmoid)
 @KERAS.offers("kl_divergence")
 def _(p: Any, q: Any) -> Any:
     return keras.losses.KLDivergence(reduction="none", dtype=p.dtype.name)(p, q)
+
+
+@KERAS.offers("kl_divergence_with_logits", "temperature", slope=False)
+def _(p: Any, q: Any, *, temperature: float = 1.0) -> Any:
+    probs = (keras.ops.softmax(z / temperature) for z in (p, q))
+    return keras.losses.KLDivergence(reduction="none", dtype=p.dtype.name)(*probs)
 
 
 def _keras_categorical(*, from_logits: bool) -> Call:
@@ -515,6 +534,17 @@ def _(p: Array, q: Array) -> Any:
 @SCIPY.offers("kl_divergence", "base")
 def _(p: Array, q: Array, *, base: float | None = None) -> Any:
     return scipy.special.kl_div(p, q).sum(axis=-1) / (1 if base is None else np.log(base))
+
+
+@SCIPY.offers("entropy_with_logits", "base")
+def _(z: Array, *, base: float | None = None) -> Any:
+    return scipy.stats.entropy(scipy.special.softmax(z, axis=-1), base=base, axis=-1)
+
+
+@SCIPY.offers("kl_divergence_with_logits", "temperature", "base", slope=False)
+def _(p: Array, q: Array, *, temperature: float = 1.0, base: float | None = None) -> Any:
+    probs = (scipy.special.softmax(z / temperature, axis=-1) for z in (p, q))
+    return scipy.special.rel_entr(*probs).sum(axis=-1) / (1 if base is None else np.log(base))
 
 
 @SCIPY.offers("js_divergence", "base")

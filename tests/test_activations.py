@@ -124,6 +124,40 @@ def test_axis(function: Callable[..., Any]) -> None:
         )
 
 
+AXES: list[Any] = [(0,), (1, 2), (2, 0), (-1, 0), (0, 1, 2), (), None]
+
+
+@pytest.mark.parametrize("axis", AXES)
+@pytest.mark.parametrize("function", [crossent.softmax, crossent.log_softmax])
+def test_over_several_axes(function: Callable[..., Any], axis: Any) -> None:
+    z = np.random.default_rng(0).normal(size=(2, 3, 4)) * 10
+    axes = (0, 1, 2) if axis is None else tuple(one % 3 for one in axis)
+    result = function(z, axis=axis)
+    assert result.shape == z.shape
+    kept = [one for one in range(3) if one not in axes]
+    for index in np.ndindex(*(z.shape[one] for one in kept)):
+        place: list[Any] = [slice(None)] * 3
+        for one, at in zip(kept, index, strict=True):
+            place[one] = at
+        # The order of the classes moves the last bit of their sum.
+        row = np.ravel(z[tuple(place)])
+        np.testing.assert_allclose(np.ravel(result[tuple(place)]), function(row), rtol=4 * ULP)
+
+
+def test_over_all_axes_of_what_has_none() -> None:
+    assert crossent.softmax(1000.0, axis=None) == 1.0
+    assert crossent.log_softmax(-3.0, axis=None) == 0.0
+    assert crossent.softmax(np.zeros((2, 0, 3)), axis=(0, 2)).shape == (2, 0, 3)
+
+
+def test_infinite_logits_over_axes() -> None:
+    z = np.array([[[INF, 0.0], [0.0, -INF]], [[0.0, 0.0], [-INF, -INF]]])
+    np.testing.assert_array_equal(
+        crossent.softmax(z, axis=(1, 2)), [[[1, 0], [0, 0]], [[0.5, 0.5], [0, 0]]]
+    )
+    assert crossent.log_softmax(z, axis=None)[0, 0, 0] == 0.0
+
+
 @pytest.mark.parametrize("keepdims", [False, True])
 @pytest.mark.parametrize("axis", [0, -1, (0,), (1, 2), (2, 0), (0, 1, 2), (), None])
 def test_logsumexp_over_axes(axis: Any, keepdims: bool) -> None:

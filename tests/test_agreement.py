@@ -134,6 +134,10 @@ ALONG_AN_AXIS: list[tuple[str, dict[str, Any]]] = [
     *_each("logsumexp", {"axis": (0, 2)}, {"axis": None}, {"axis": 1, "keepdims": True}),
     *_each("sigmoid log_sigmoid", {}),
 ]
+OF_LOGITS: list[tuple[str, dict[str, Any]]] = [
+    *_each("entropy_with_logits", {}, {"axis": 0}, {"base": 2}),
+    *_each("kl_divergence_with_logits", {}, {"axis": 0}, {"temperature": 2.5}, {"base": 2}),
+]
 OF_DISTRIBUTIONS: list[tuple[str, dict[str, Any]]] = [
     *_each("entropy cross_entropy kl_divergence js_divergence", {}, {"axis": 0}),
     *_each("entropy kl_divergence js_divergence", {"base": 2}),
@@ -161,6 +165,37 @@ def test_activation(peer: Peer, function: str, options: dict[str, Any], dtype: D
         np.testing.assert_allclose(value, expected, rtol=0, atol=tolerance(expected, z, {}))
 
 
+@pytest.mark.parametrize("dtype", [*DTYPES, np.float16])
+@pytest.mark.parametrize("axis", [0, -1, (0,), (0, 2), (-1, 1), (2, 1, 0), None])
+@pytest.mark.parametrize("function", ["softmax", "log_softmax", "logsumexp"])
+def test_activation_over_axes_as_in_scipy(function: str, axis: Any, dtype: Dtype) -> None:
+    random = np.random.default_rng(5)
+    ours, scipys = getattr(crossent, function), getattr(scipy.special, function)
+    for structure in ("random", "tied", "confident"):
+        z = loss_table.logits(random, (3, 4, 5), structure).astype(dtype)
+        z[0, 0, 0] = -np.inf
+        for array in (z, z.T, z[:, ::2, ::-1]):
+            value, expected = ours(array, axis=axis), scipys(array, axis=axis)
+            assert (value.shape, value.dtype) == (expected.shape, expected.dtype)
+            finite = np.where(np.isfinite(array), array, 0.0)
+            close = tolerance(np.nan_to_num(expected, neginf=0.0), finite, {})
+            np.testing.assert_allclose(value, expected, rtol=0, atol=close)
+    for number in (1000.0, [0.0], [[1.0, 1000.0]], [[5.0]]):
+        value, expected = ours(number, axis=None), scipys(number, axis=None)
+        assert np.shape(value) == np.shape(expected)
+        np.testing.assert_allclose(value, expected, rtol=1e-15)
+
+
+@pytest.mark.parametrize("function", ["softmax", "log_softmax"])
+def test_keras_softmax_over_axes(function: str) -> None:
+    z = np.random.default_rng(5).normal(size=(3, 4, 5))
+    keras_function = getattr(keras.ops, function)
+    for axis in ((0, 2), (2, 1)):
+        expected = keras_function(z, axis=axis)
+        value = getattr(crossent, function)(z, axis=axis)
+        np.testing.assert_allclose(value, expected, rtol=0, atol=tolerance(value, z, {}))
+
+
 @pytest.mark.parametrize(("peer", "function", "options", "dtype"), _known(OF_DISTRIBUTIONS))
 def test_information(peer: Peer, function: str, options: dict[str, Any], dtype: Dtype) -> None:
     random = np.random.default_rng(6)
@@ -172,6 +207,34 @@ def test_information(peer: Peer, function: str, options: dict[str, Any], dtype: 
         value = getattr(crossent, function)(*args, **options)
         close = tolerance(expected, np.log(q), {})
         np.testing.assert_allclose(value, expected, rtol=0, atol=close)
+
+
+@pytest.mark.parametrize(("peer", "function", "options", "dtype"), _known(OF_LOGITS))
+def test_information_of_logits(
+    peer: Peer, function: str, options: dict[str, Any], dtype: Dtype
+) -> None:
+    random = np.random.default_rng(9)
+    for structure in ("random", "tied", "confident"):
+        rows = (loss_table.logits(random, (6, 4), structure).astype(dtype) for _ in "pq")
+        p, q = (np.moveaxis(row, -1, options.get("axis", -1)) for row in rows)
+        args = (p,) if function == "entropy_with_logits" else (p, q)
+        expected, _ = peer(function, *args, **options)
+        value = getattr(crossent, function)(*args, **options)
+        close = tolerance(expected, np.stack(args), {})
+        if peer is KERAS:  # which raises probabilities to 1e-7
+            close += 1e-5
+        np.testing.assert_allclose(value, expected, rtol=0, atol=close)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.5])
+def test_slope_of_a_divergence_is_torchs(temperature: float) -> None:
+    p, q = np.random.default_rng(10).normal(size=(2, 6, 4))
+    logits = torch.tensor(q, requires_grad=True)
+    log_p, log_q = (torch.log_softmax(z / temperature, -1) for z in (torch.tensor(p), logits))
+    loss = F.kl_div(log_q, log_p, reduction="sum", log_target=True)
+    (slope,) = torch.autograd.grad(loss, logits)
+    ours = crossent.grad(crossent.kl_divergence_with_logits)(p, q, temperature=temperature)
+    np.testing.assert_allclose(ours, slope, rtol=0, atol=1e-15)
 
 
 @pytest.mark.parametrize("ignored", [{}, {"ignore_index": 1}])
@@ -463,6 +526,27 @@ def test_small_loss(margin: float, dtype: Dtype) -> None:
         assert slope[0, 1] == pytest.approx(true, rel=1e-6, abs=0)
     for scipys in (scipy.special.log_softmax(z)[0, 0], scipy.special.logsumexp(z) - z[0, 0]):
         assert scipys == 0
+
+
+def test_divergence_of_near_logits() -> None:
+    """Every peer subtracts logarithms: no digit is left at 1e-9, and some results are negative."""
+    random = np.random.default_rng(11)
+    p = random.normal(size=(100, 4))
+    q = p + 1e-9 * random.normal(size=p.shape)
+    name = "kl_divergence_with_logits"
+    true = [
+        float(truth.kl_divergence_with_logits(truth.exact(a), truth.exact(b)))
+        for a, b in zip(p, q, strict=True)
+    ]
+    np.testing.assert_allclose(crossent.kl_divergence_with_logits(p, q), true, rtol=2e-15)
+    for peer in PEERS:
+        if peer.has(name, {}):
+            value, _ = peer(name, p, q)
+            assert value.min() < 0
+            assert (np.abs(value - true) > true).mean() > 0.5
+    both_masked = np.array([[0.0, 1.0, -INFINITY]])
+    assert crossent.kl_divergence_with_logits(both_masked, both_masked) == 0
+    assert np.isnan(TORCH(name, both_masked, both_masked)[0]).all()
 
 
 def test_large_offset() -> None:

@@ -1,5 +1,6 @@
 """Entropy, cross-entropy, the divergences and perplexity, against mpmath."""
 
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,7 +9,8 @@ import pytest
 from mpmath import mp, mpf
 
 import crossent
-from tests import bounds
+from crossent import entropy_with_logits, kl_divergence_with_logits
+from tests import bounds, truth
 
 ULP = 2.0**-52  # the largest relative size of a unit in the last place of a float64
 BOUND = bounds.ulp("kl_divergence", np.float64)
@@ -170,6 +172,35 @@ def test_perplexity_is_the_exponential_of_the_mean_loss() -> None:
     assert crossent.perplexity(z.T, [0, 1, -1], axis=0, ignore_index=-1) == expected
 
 
+def test_perplexity_with_weights_divides_by_their_sum() -> None:
+    z = np.array([[1.0, 2.0, 0.5], [0.0, -1.0, 3.0], [1.0, 1.0, 1.0]])
+    weight = [0.5, 0.0, 3.0]
+    each = crossent.sparse_categorical_cross_entropy_with_logits(z, [0, 1, 2], reduction="none")
+    expected = np.exp((0.5 * each[0] + 3.0 * each[2]) / 3.5)
+    weighted = crossent.perplexity(z, [0, 1, 2], sample_weight=weight)
+    assert weighted == pytest.approx(expected, rel=8 * ULP, abs=0)
+    # What is ignored has no weight, and weights may be of any size.
+    assert crossent.perplexity(
+        z, [0, -1, 2], sample_weight=[0.5, 7.0, 3.0], ignore_index=-1
+    ) == pytest.approx(expected, rel=8 * ULP, abs=0)
+    scaled = crossent.perplexity(z, [0, 1, 2], sample_weight=np.array(weight) * 1024)
+    assert scaled == weighted
+
+
+def test_perplexity_of_ragged_sequences() -> None:
+    z = np.random.default_rng(6).normal(size=(3, 5, 7))
+    labels = np.arange(15).reshape(3, 5) % 7
+    lengths = np.array([2, 5, 1])
+    present = np.arange(5) < lengths[:, None]
+    expected = crossent.perplexity(z[present], labels[present])
+    z[~present] = NAN
+    got = crossent.perplexity(z, labels, sample_weight=present)
+    assert got == pytest.approx(expected, rel=8 * ULP, abs=0)
+    with pytest.warns(RuntimeWarning, match="mean over nothing is nan") as caught:
+        assert np.isnan(crossent.perplexity(z, labels, sample_weight=0.0))
+    assert caught[0].filename == __file__
+
+
 def test_perplexity_keeps_the_dtype_but_not_its_rounding() -> None:
     z = np.array([[0.0, 9.0]], np.float16)
     result = crossent.perplexity(z, [0])
@@ -185,3 +216,199 @@ def test_perplexity_may_be_infinite() -> None:
 def test_perplexity_of_nothing_is_nan_with_a_warning() -> None:
     with pytest.warns(RuntimeWarning, match="mean over nothing is nan"):
         assert np.isnan(crossent.perplexity([[0.0, 1.0]], [7], ignore_index=7))
+
+
+# --- from logits ----------------------------------------------------------------------------------
+
+INF, NAN = np.inf, np.nan
+
+
+def test_entropy_of_equal_logits_is_log_c() -> None:
+    assert entropy_with_logits(np.full((2, 8), 1e6), base=2).tolist() == [3.0, 3.0]
+    assert entropy_with_logits([7.0]) == 0.0
+    assert isinstance(entropy_with_logits([0.0, 0.0]), np.float64)
+
+
+def test_entropy_of_logits_along_an_axis() -> None:
+    z = np.random.default_rng(0).normal(size=(2, 3, 4))
+    expected = [[entropy_with_logits(row) for row in rows] for rows in z]
+    np.testing.assert_array_equal(entropy_with_logits(z), expected)
+    moved = np.moveaxis(z, -1, 0)
+    np.testing.assert_array_equal(entropy_with_logits(moved, axis=0), expected)
+    np.testing.assert_allclose(crossent.entropy(crossent.softmax(z)), expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize("margin", [40.0, 500.0, 707.0, 730.0, 744.0])
+def test_entropy_of_the_all_but_certain(margin: float) -> None:
+    # mpmath: the definition; past 708 the probability is subnormal, but the entropy is not yet
+    true = float(truth.entropy_with_logits(truth.exact([margin, 0.0])))
+    bound = bounds.ulp("entropy_with_logits", np.float64)
+    assert abs(entropy_with_logits([margin, 0.0]) - true) <= bound * np.spacing(true)
+
+
+@pytest.mark.parametrize(
+    ("z", "entropy"),
+    [
+        ([INF, 0.0], 0.0), ([-INF, 0.0, 0.0], np.log(2)), ([INF, INF], NAN), ([-INF, -INF], NAN),
+        ([NAN, 0.0], NAN), ([0.0, -800.0], 0.0),
+    ],
+)  # fmt: skip
+def test_limits_of_entropy(z: list[float], entropy: float) -> None:
+    np.testing.assert_array_equal(entropy_with_logits(z), entropy)
+
+
+def test_divergence_of_logits_is_that_of_their_probabilities() -> None:
+    p, q = np.random.default_rng(1).normal(size=(2, 5, 4))
+    for temperature in (1.0, 3.7):
+        probs = (crossent.softmax(z / temperature) for z in (p, q))
+        expected = crossent.kl_divergence(*probs)
+        divergence = kl_divergence_with_logits(p, q, temperature=temperature)
+        np.testing.assert_allclose(divergence, expected, rtol=1e-13)
+    in_bits = kl_divergence_with_logits(p, q, base=2) * np.log(2)
+    np.testing.assert_allclose(in_bits, kl_divergence_with_logits(p, q), rtol=1e-15)
+
+
+def test_temperature_leaves_no_factor() -> None:
+    p, q = np.random.default_rng(2).normal(size=(2, 5, 4))
+    for scale in (2.0, 0.5, 1024.0):
+        scaled = kl_divergence_with_logits(p * scale, q * scale, temperature=scale)
+        np.testing.assert_array_equal(scaled, kl_divergence_with_logits(p, q))
+        slope = crossent.grad(kl_divergence_with_logits)(p * scale, q * scale, temperature=scale)
+        np.testing.assert_array_equal(slope * scale, crossent.grad(kl_divergence_with_logits)(p, q))
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e3, -1e6])
+@pytest.mark.parametrize("apart", [1.0, 1e-4, 1e-8, 1e-15, 1e-25])
+def test_divergence_of_near_logits(apart: float, offset: float) -> None:
+    p = [0.0, 0.0, 0.0]
+    q = [offset, offset, offset + (apart if offset == 0.0 else np.spacing(abs(offset)))]
+    # mpmath: the textbook's sum, in as many digits as it cancels
+    true = float(truth.kl_divergence_with_logits(truth.exact(p), truth.exact(q)))
+    bound = bounds.ulp("kl_divergence_with_logits", np.float64)
+    assert abs(kl_divergence_with_logits(p, q) - true) <= bound * np.spacing(true)
+    slope = crossent.grad(kl_divergence_with_logits)(p, q)
+    exact = truth.kl_divergence_with_logits_gradient(truth.exact(p), truth.exact(q))
+    np.testing.assert_allclose(slope, [float(each) for each in exact], rtol=1e-15)
+
+
+def test_divergence_is_0_only_up_to_an_offset() -> None:
+    z = np.array([0.25, -1.5, 3.0])
+    assert kl_divergence_with_logits(z, z) == 0.0
+    assert kl_divergence_with_logits(z, z + 1024.0) == 0.0
+    assert not crossent.grad(kl_divergence_with_logits)(z, z + 1024.0).any()
+    assert kl_divergence_with_logits(z, [0.25, -1.5, np.nextafter(3.0, 4.0)]) > 0.0
+    assert kl_divergence_with_logits([3.0], [9.0]) == 0.0
+
+
+KL_LIMITS: list[tuple[list[float], list[float], float, list[float]]] = [
+    # logits of p and of q, the divergence, and its gradient
+    ([0, -INF], [0, 0], np.log(2), [-0.5, 0.5]),
+    ([0, -INF], [0, -INF], 0, [0, 0]),
+    ([0, 0, -INF], [0, 0, -INF], 0, [0, 0, 0]),
+    ([0, 0], [0, -INF], INF, [0.5, -0.5]),
+    ([0, 0], [-INF, 0], INF, [-0.5, 0.5]),
+    ([0, -1e6], [0, -INF], INF, [0, 0]),  # p has little mass there, but some
+    ([INF, 0], [0, 0], np.log(2), [-0.5, 0.5]),
+    ([INF, 0], [INF, 0], 0, [0, 0]),
+    ([INF, 0], [0, -INF], 0, [0, 0]),
+    ([INF, 0], [-INF, 0], INF, [-1, 1]),
+    ([0, 0], [INF, 0], INF, [0.5, -0.5]),
+    ([INF, INF], [0, 0], NAN, [NAN, NAN]),
+    ([0, 0], [INF, INF], NAN, [NAN, NAN]),
+    ([INF, INF, 0], [-INF, -INF, 0], INF, [NAN, NAN, 1]),
+    ([INF, INF, 0], [-INF, 0, 0], NAN, [NAN, NAN, 0.5]),
+    ([0, -INF, 0], [INF, INF, 0], INF, [NAN, NAN, -0.5]),
+    ([-INF, -INF], [0, 0], NAN, [NAN, NAN]),
+    ([0, 0], [-INF, -INF], NAN, [NAN, NAN]),
+    ([NAN, 0], [0, -INF], NAN, [NAN, NAN]),
+    ([0, 0], [NAN, -INF], NAN, [NAN, NAN]),
+]
+
+
+@pytest.mark.parametrize(("p", "q", "divergence", "slope"), KL_LIMITS)
+def test_limits_of_divergence(
+    p: list[float], q: list[float], divergence: float, slope: list[float]
+) -> None:
+    value, gradient = crossent.value_and_grad(kl_divergence_with_logits)(p, q)
+    np.testing.assert_array_equal(value, divergence)
+    np.testing.assert_array_equal(gradient, slope)
+    assert not np.signbit(value)
+    hot = crossent.value_and_grad(kl_divergence_with_logits)(p, q, temperature=1024.0)
+    np.testing.assert_array_equal(np.isinf(hot[0]), np.isinf(value))
+    np.testing.assert_array_equal(np.isnan(hot[1]), np.isnan(gradient))
+
+
+def test_what_overflows_is_infinite() -> None:
+    assert kl_divergence_with_logits([0, 0], [0, -1e308], temperature=1e-300) == INF
+    assert kl_divergence_with_logits([0, -1], [0, -1], temperature=1e-320) == 0.0
+    assert kl_divergence_with_logits([0, 0], [0, -1e300]) == pytest.approx(0.5e300)
+    assert kl_divergence_with_logits([0, 0], [0, 1e300], temperature=2.0) == pytest.approx(0.25e300)
+
+
+def test_rows_of_a_divergence_are_alone() -> None:
+    pairs = [row[:2] for row in KL_LIMITS if len(row[0]) == 2]
+    pairs += [([745.0, 0.0], [0.0, 1.0]), ([650.0, 0.0], [649.0, 0.5]), ([1.0, 0.5], [0.3, 0.2])]
+    p, q = np.array(pairs).transpose(1, 0, 2)
+    value, gradient = crossent.value_and_grad(kl_divergence_with_logits)(p, q)
+    for row in range(len(p)):
+        alone = crossent.value_and_grad(kl_divergence_with_logits)(p[row], q[row])
+        np.testing.assert_array_equal(value[row], alone[0])
+        np.testing.assert_array_equal(gradient[row], alone[1])
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_divergence_and_its_gradient_along_an_axis(axis: int) -> None:
+    p, q = np.random.default_rng(3).normal(size=(2, 3, 4, 5))
+    value, gradient = crossent.value_and_grad(kl_divergence_with_logits)(p, q, axis=axis)
+    expected = crossent.value_and_grad(kl_divergence_with_logits)(
+        np.moveaxis(p, axis, -1), np.moveaxis(q, axis, -1)
+    )
+    np.testing.assert_array_equal(value, expected[0])
+    np.testing.assert_array_equal(np.moveaxis(gradient, axis, -1), expected[1])
+    np.testing.assert_array_equal(kl_divergence_with_logits(p, q, axis=axis), value)
+
+
+@pytest.mark.parametrize("options", [{}, {"temperature": 3.7}, {"base": 2}, {"base": 0.5}])
+def test_gradient_of_a_divergence_is_its_derivative_for_q(options: dict[str, float]) -> None:
+    p, q = np.random.default_rng(4).normal(size=(2, 3, 4))
+    check = crossent.check_grad(kl_divergence_with_logits, p, q, **options)
+    assert check.error < 1e-12
+    shifted = crossent.check_grad(kl_divergence_with_logits, p, p + 1e-6 * q, **options)
+    assert shifted.error < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "result"),
+    [
+        (np.float16, np.float16, np.float16),
+        (np.float32, np.float16, np.float32),
+        (np.float32, np.float64, np.float64),
+        (np.int64, np.float32, np.float64),
+    ],
+)
+def test_dtype_of_a_divergence_is_the_common_one(first: Any, second: Any, result: Any) -> None:
+    p, q = np.array([1, 0], first), np.array([0, 3], second)
+    value, gradient = crossent.value_and_grad(kl_divergence_with_logits)(p, q)
+    assert value.dtype == gradient.dtype == result
+    assert value == result(kl_divergence_with_logits([1.0, 0.0], [0.0, 3.0]))
+    assert entropy_with_logits(q).dtype == (second if second != np.int64 else np.float64)
+
+
+def test_no_rows_of_logits() -> None:
+    nothing = np.zeros((0, 3), np.float32)
+    assert entropy_with_logits(nothing).shape == (0,)
+    value, gradient = crossent.value_and_grad(kl_divergence_with_logits)(nothing, nothing)
+    assert (value.shape, gradient.shape) == ((0,), (0, 3))
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_many_rows_of_logits_take_little_memory() -> None:
+    p, q = np.random.default_rng(5).normal(size=(2, 400_000, 10)).astype(np.float32)
+    expected = kl_divergence_with_logits(p[-5:], q[-5:]), entropy_with_logits(p[-5:])
+    tracemalloc.start()
+    divergence, entropy = kl_divergence_with_logits(p, q), entropy_with_logits(p)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(divergence[-5:], expected[0])
+    np.testing.assert_array_equal(entropy[-5:], expected[1])
+    assert most < p.nbytes

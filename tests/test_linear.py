@@ -47,6 +47,16 @@ OPTIONS: list[dict[str, Any]] = [
     {"ignore_index": 3},
     {"class_weight": np.linspace(0, 3, V), "ignore_index": 3, "label_smoothing": 0.3},
     {"class_weight": np.linspace(0.5, 2, V), "label_smoothing": 0.2},
+    {"sample_weight": np.linspace(0, 2, N)},
+    {"sample_weight": np.arange(N) % 3, "reduction": "weighted_mean", "ignore_index": 3},
+    {"sample_weight": np.arange(N) % 3, "reduction": "none", "label_smoothing": 0.1},
+    {
+        "sample_weight": np.linspace(0, 2, N),
+        "class_weight": np.linspace(0, 3, V),
+        "label_smoothing": 0.3,
+        "ignore_index": 3,
+        "reduction": "weighted_mean",
+    },
 ]
 
 
@@ -272,6 +282,42 @@ def test_a_label_without_weight_hides_what_is_not_finite() -> None:
     assert np.isfinite(slopes.weight).all()
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_sample_without_weight_may_be_anything(smoothing: float) -> None:
+    hidden, weight, labels, bias = layer()
+    sample = np.linspace(0, 2, N)
+    sample[:50] = 0.0
+    options: Any = {"bias": bias, "label_smoothing": smoothing, "reduction": "sum"}
+    expected = crossent.value_and_grad(linear_cross_entropy)(
+        hidden[50:], weight, labels[50:], sample_weight=sample[50:], **options
+    )
+    hidden[:50] = np.nan
+    value, slopes = crossent.value_and_grad(linear_cross_entropy)(
+        hidden, weight, labels, sample_weight=sample, **options
+    )
+    assert value == pytest.approx(expected[0], rel=1e-14, abs=0)
+    np.testing.assert_allclose(slopes.weight, expected[1].weight, rtol=0, atol=1e-13)
+    np.testing.assert_allclose(slopes.bias, expected[1].bias, rtol=0, atol=1e-13)
+    assert not slopes.hidden[:50].any()
+
+
+def test_a_weight_broadcasts_to_the_batch() -> None:
+    hidden, weight, labels, _ = layer(np.float32)
+    cube, grid = hidden.reshape(3, 100, D), labels.reshape(3, 100)
+    ask = crossent.value_and_grad(linear_cross_entropy)
+    value, slopes = ask(cube, weight, grid, sample_weight=[[1], [0], [4]], reduction="none")
+    each, all_slopes = ask(cube, weight, grid, reduction="none")
+    # Matrix products of other shapes add up in another order.
+    np.testing.assert_allclose(value, each * np.array([[1], [0], [4]]), rtol=1e-6)
+    np.testing.assert_array_equal(slopes.hidden[1], 0.0 * all_slopes.hidden[1])
+    np.testing.assert_allclose(slopes.hidden[2], 4.0 * all_slopes.hidden[2], rtol=1e-5, atol=1e-6)
+    same, same_slopes = ask(cube, weight, grid, sample_weight=1.0, reduction="none")
+    np.testing.assert_array_equal(same, each)
+    np.testing.assert_array_equal(same_slopes.weight, all_slopes.weight)
+    one = linear_cross_entropy(hidden[0], weight, labels[0], sample_weight=2.0)
+    assert one == pytest.approx(2.0 * each[0, 0], rel=1e-6, abs=0)
+
+
 def test_no_hidden_units() -> None:
     assert linear_cross_entropy(np.ones((2, 0)), np.ones((4, 0)), [0, 1]) == pytest.approx(
         np.log(4)
@@ -308,6 +354,16 @@ MALFORMED: list[tuple[Any, dict[str, Any], str]] = [
     ),
     (
         (np.ones((2, 3)), np.ones((4, 3)), [0, 1]),
+        {"sample_weight": [1, 2, 3]},
+        "sample_weight has shape (3,): it needs a shape that broadcasts to (2,)",
+    ),
+    (
+        (np.ones((2, 3)), np.ones((4, 3)), [0, 1]),
+        {"sample_weight": [1, np.inf]},
+        "sample_weight[1] is inf: weights are finite and not negative",
+    ),
+    (
+        (np.ones((2, 3)), np.ones((4, 3)), [0, 1]),
         {"label_smoothing": 2},
         "label_smoothing is 2: it must be from 0 to 1",
     ),
@@ -338,7 +394,7 @@ def test_check_grad_is_for_losses_of_one_array() -> None:
         crossent.check_grad(linear_cross_entropy, np.ones((2, 3)), np.ones((4, 3)))
 
 
-@pytest.mark.parametrize("name", ["hidden", "weight", "bias", "class_weight"])
+@pytest.mark.parametrize("name", ["hidden", "weight", "bias", "class_weight", "sample_weight"])
 def test_what_is_not_a_number_is_named(name: str) -> None:
     arrays: Any = {"hidden": np.ones((2, 3)), "weight": np.ones((4, 3))}
     arrays[name] = np.array([["a"]])

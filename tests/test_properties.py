@@ -531,6 +531,11 @@ def test_perplexity_is_the_exponential_of_the_mean(data: st.DataObject) -> None:
     ulp = bounds.ulp("perplexity", np.float64, {"log PP": mean})
     np.testing.assert_allclose(perplexity, np.exp(mean), rtol=2 * ulp * EPS)
     assert perplexity >= 1
+    weight = data.draw(arrays(call.targets.shape, 0.1, 10))
+    mean = call(loss, sample_weight=weight, reduction="weighted_mean")
+    perplexity = crossent.perplexity(call.predictions, call.targets, sample_weight=weight)
+    ulp = bounds.ulp("perplexity", np.float64, {"log PP": mean})
+    np.testing.assert_allclose(perplexity, np.exp(mean), rtol=2 * ulp * EPS)
 
 
 # --- dtypes -----------------------------------------------------------------------------------
@@ -612,6 +617,8 @@ def test_softmax(data: st.DataObject) -> None:
     np.testing.assert_allclose(np.exp(log_p[seen]), p[seen], rtol=5e-13)
     total = crossent.logsumexp(z, axis=axis, keepdims=True)
     np.testing.assert_allclose(z - total, log_p, rtol=RTOL, atol=RTOL * 1000)
+    flat = crossent.softmax(z.reshape(-1))
+    np.testing.assert_array_equal(crossent.softmax(z, axis=None), flat.reshape(shape))
     everything = crossent.logsumexp(z, axis=None)
     one_by_one = crossent.logsumexp(crossent.logsumexp(z, axis=axis), axis=None)
     np.testing.assert_allclose(everything, one_by_one, rtol=2 * RTOL, atol=RTOL * 1000)
@@ -698,3 +705,65 @@ def test_entropy_is_largest_for_the_uniform(data: st.DataObject, classes: int) -
     assert 0 <= entropy <= np.log(classes) * (1 + RTOL) + classes * EPS
     uniform = np.full(classes, 1 / classes)
     assert_same(crossent.entropy(uniform), np.log(classes), terms=1.0)
+
+
+# --- information of logits --------------------------------------------------------------------
+
+
+@st.composite
+def logit_pairs(draw: st.DrawFn) -> tuple[Array, Array]:
+    """Two arrays of logits, from far apart to neighbors."""
+    shape = draw(hnp.array_shapes(max_dims=2, max_side=6))
+    p, q = draw(arrays(shape, -30, 30)), draw(arrays(shape, -30, 30))
+    return p, p + 10.0 ** -draw(st.integers(0, 17)) * (q - p)
+
+
+@given(pair=logit_pairs(), temperature=floats(0.1, 100))
+def test_divergence_of_logits_is_not_negative(
+    pair: tuple[Array, Array], temperature: float
+) -> None:
+    p, q = pair
+    p.flags.writeable = q.flags.writeable = False
+    options: dict[str, Any] = {"temperature": temperature}
+    value, slope = crossent.value_and_grad(crossent.kl_divergence_with_logits)(p, q, **options)
+    assert (value >= 0).all()
+    assert not np.signbit(value).any()
+    np.testing.assert_array_equal(value, crossent.kl_divergence_with_logits(p, q, **options))
+    assert (crossent.kl_divergence_with_logits(p, p, **options) == 0).all()
+    np.testing.assert_allclose(slope.sum(axis=-1), 0, atol=32 * EPS * p.shape[-1] / temperature)
+    # A slope that points away from p, in all, for the divergence is convex and 0 at p.
+    away = ((q - p) * slope).sum(axis=-1)
+    assert (away >= value * (1 - 1e-9) - 1e-12).all()
+
+
+@given(pair=logit_pairs(), shifts=st.tuples(st.integers(-1000, 1000), st.integers(-1000, 1000)))
+def test_shift_of_logits_changes_no_information(
+    pair: tuple[Array, Array], shifts: tuple[int, int]
+) -> None:
+    p, q = (np.rint(z * 64) / 64 for z in pair)  # on this grid the shift rounds nothing
+    both = crossent.value_and_grad(crossent.kl_divergence_with_logits)
+    value, slope = both(p, q)
+    moved, moved_slope = both(p + shifts[0], q + shifts[1])
+    np.testing.assert_array_equal(moved, value)
+    np.testing.assert_array_equal(moved_slope, slope)
+    moved_entropy = crossent.entropy_with_logits(p + shifts[0])
+    assert_same(moved_entropy, crossent.entropy_with_logits(p), terms=0.0)
+
+
+@given(pair=logit_pairs())
+def test_cross_entropy_of_logits_is_entropy_plus_divergence(pair: tuple[Array, Array]) -> None:
+    p, q = pair
+    assume(p.shape[-1] > 1)
+    targets = crossent.softmax(p)
+    loss = crossent.categorical_cross_entropy_with_logits
+    whole = loss(q, targets, reduction="none")
+    parts = crossent.entropy_with_logits(p) + crossent.kl_divergence_with_logits(p, q)
+    # A target is rounded, which counts for as much as its surprise, of up to 64.
+    np.testing.assert_allclose(parts, whole, rtol=2 * RTOL, atol=64 * 4 * EPS)
+    slope = crossent.grad(crossent.kl_divergence_with_logits)(p, q)
+    np.testing.assert_allclose(
+        slope, crossent.grad(loss)(q, targets, reduction="sum"), rtol=0, atol=16 * EPS
+    )
+    entropy = crossent.entropy_with_logits(p)
+    assert ((entropy >= 0) & (entropy <= np.log(p.shape[-1]) * (1 + RTOL))).all()
+    np.testing.assert_allclose(entropy, crossent.entropy(targets), rtol=0, atol=64 * 4 * EPS)

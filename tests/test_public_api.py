@@ -23,7 +23,9 @@ SIGNATURES = {
     "cross_entropy": "(p, q, *, axis=-1, base=None)",
     "kl_divergence": "(p, q, *, axis=-1, base=None)",
     "js_divergence": "(p, q, *, axis=-1, base=None)",
-    "perplexity": "(logits, labels, *, axis=-1, ignore_index=None)",
+    "entropy_with_logits": "(logits, *, axis=-1, base=None)",
+    "kl_divergence_with_logits": "(p_logits, q_logits, *, axis=-1, temperature=1.0, base=None)",
+    "perplexity": "(logits, labels, *, axis=-1, sample_weight=None, ignore_index=None)",
     "logsumexp": "(z, *, axis=-1, keepdims=False)",
     "softmax": "(z, *, axis=-1)",
     "log_softmax": "(z, *, axis=-1)",
@@ -53,8 +55,8 @@ SIGNATURES = {
     "value_and_grad": "(loss)",
     "check_grad": "(loss, predictions, targets, **options)",
     "linear_cross_entropy": (
-        "(hidden, weight, labels, *, bias=None, class_weight=None, label_smoothing=0.0, "
-        "ignore_index=None, reduction='mean')"
+        "(hidden, weight, labels, *, bias=None, class_weight=None, sample_weight=None, "
+        "label_smoothing=0.0, ignore_index=None, reduction='mean')"
     ),
     "get_num_threads": "()",
     "set_num_threads": "(threads)",
@@ -147,7 +149,7 @@ LOSSES: list[tuple[Any, Any, Any]] = [
 ]
 ON_LOGITS: list[Any] = [
     crossent.softmax, crossent.log_softmax, crossent.logsumexp, crossent.sigmoid,
-    crossent.log_sigmoid,
+    crossent.log_sigmoid, crossent.entropy_with_logits,
 ]  # fmt: skip
 
 
@@ -161,6 +163,10 @@ def test_no_floating_point_error_escapes(dtype: Any) -> None:
         for divergence in (crossent.cross_entropy, crossent.kl_divergence, crossent.js_divergence):
             assert np.all(divergence(p, p[::-1], base=0.1) <= 0)
         assert crossent.perplexity(z[:1], LABELS[:1]) == np.inf
+        both = crossent.value_and_grad(crossent.kl_divergence_with_logits)(z, z[::-1], base=3)
+        np.testing.assert_array_equal(
+            crossent.kl_divergence_with_logits(z, z[::-1], base=3), both[0]
+        )
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])

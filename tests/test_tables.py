@@ -13,7 +13,10 @@ from tests import hard_cases, peers, test_gradients, test_public_api, truth
 from tests.loss_table import LOSSES
 
 # What has arguments of its own, and its own file.
-APART = {"linear_cross_entropy": Path(__file__).with_name("test_linear.py")}
+APART = {
+    "linear_cross_entropy": Path(__file__).with_name("test_linear.py"),
+    "kl_divergence_with_logits": Path(__file__).with_name("test_information.py"),
+}
 
 
 def asked_in_hard_cases() -> set[str]:

@@ -21,6 +21,7 @@ dense_probs = api.categorical_cross_entropy
 dense_logits = api.categorical_cross_entropy_with_logits
 sparse_probs = api.sparse_categorical_cross_entropy
 sparse_logits = api.sparse_categorical_cross_entropy_with_logits
+kl_logits = api.kl_divergence_with_logits
 
 WORK = calls.functions_of(careful, fast, divergences, _exact, _sums)
 Z = np.zeros((4, 3))
@@ -30,8 +31,9 @@ ONE_HOT = np.eye(3)[LABELS]
 ZEROS = np.zeros(4)
 SUPPORTED = (
     "binary_cross_entropy, binary_cross_entropy_with_logits, binary_focal_loss_with_logits, "
-    "categorical_cross_entropy, categorical_cross_entropy_with_logits, linear_cross_entropy, "
-    "sparse_categorical_cross_entropy, sparse_categorical_cross_entropy_with_logits"
+    "categorical_cross_entropy, categorical_cross_entropy_with_logits, kl_divergence_with_logits, "
+    "linear_cross_entropy, sparse_categorical_cross_entropy, "
+    "sparse_categorical_cross_entropy_with_logits"
 )
 
 MALFORMED: list[tuple[Callable[[], Any], type[Exception], str]] = [
@@ -240,7 +242,17 @@ MALFORMED: list[tuple[Callable[[], Any], type[Exception], str]] = [
         ValueError,
         "axis is 2, but z has shape (4, 3): an axis is from -2 to 1",
     ),
-    (lambda: api.softmax(Z, axis=None), TypeError, "axis is None: it must be an integer"),
+    (
+        lambda: api.softmax(Z, axis=(0, -2)),
+        ValueError,
+        "axis is (0, -2), which names an axis of z twice: name each axis once",
+    ),
+    (
+        lambda: api.log_softmax(np.zeros((2, 0)), axis=None),
+        ValueError,
+        "z has shape (2, 0), empty along axis (0, 1): it needs a class",
+    ),
+    (lambda: api.softmax(Z, axis=(0, 1.0)), TypeError, "axis is 1.0: it must be an integer"),
     (
         lambda: api.softmax(np.zeros((3, 0))),
         ValueError,
@@ -263,12 +275,80 @@ MALFORMED: list[tuple[Callable[[], Any], type[Exception], str]] = [
         "z has dtype datetime64[D]: give real numbers, as float16, float32 or float64",
     ),
     (
+        lambda: api.entropy_with_logits(["a"]),
+        TypeError,
+        "logits has dtype <U1: give real numbers, as float16, float32 or float64",
+    ),
+    (
+        lambda: api.entropy_with_logits(3.0),
+        ValueError,
+        "logits is a single number: it needs a class axis",
+    ),
+    (
+        lambda: api.entropy_with_logits(Z, base=1),
+        ValueError,
+        "base is 1: it must be positive and not 1; None means nats, 2 means bits",
+    ),
+    (
+        lambda: kl_logits(Z, 1j * Z),
+        TypeError,
+        "q_logits has dtype complex128: give real numbers, as float16, float32 or float64",
+    ),
+    (
+        lambda: kl_logits([["a"]], Z),
+        TypeError,
+        "p_logits has dtype <U1: give real numbers, as float16, float32 or float64",
+    ),
+    (
+        lambda: kl_logits(Z, Z[0]),
+        ValueError,
+        (
+            "p_logits has shape (4, 3) and q_logits has shape (3,): give both the same shape, for "
+            "nothing is broadcast"
+        ),
+    ),
+    (
+        lambda: kl_logits(Z, Z, axis=2),
+        ValueError,
+        "axis is 2, but p_logits has shape (4, 3): an axis is from -2 to 1",
+    ),
+    (
+        lambda: kl_logits(Z, Z, temperature=0),
+        ValueError,
+        "temperature is 0: it must be positive and finite",
+    ),
+    (
+        lambda: kl_logits(Z, Z, temperature=np.inf),
+        ValueError,
+        "temperature is inf: it must be positive and finite",
+    ),
+    (
+        lambda: kl_logits(Z, Z, temperature=[2.0]),
+        TypeError,
+        "temperature is [2.0]: it must be one real number",
+    ),
+    (
+        lambda: api.grad(kl_logits)(Z, Z, base=0),
+        ValueError,
+        "base is 0: it must be positive and not 1; None means nats, 2 means bits",
+    ),
+    (
         lambda: api.perplexity(Z, [0, 1, 2, 3]),
         IndexError,
         (
             "labels[3] is 3: the labels of 3 classes are 0 to 2; to leave out a label, name it as"
             " ignore_index"
         ),
+    ),
+    (
+        lambda: api.perplexity(Z, LABELS, sample_weight=[1.0, -1.0, 0.0, 0.0]),
+        ValueError,
+        "sample_weight[1] is -1.0: weights are finite and not negative",
+    ),
+    (
+        lambda: api.perplexity(Z, LABELS, sample_weight=[1.0, 2.0]),
+        ValueError,
+        "sample_weight has shape (2,): it needs a shape that broadcasts to (4,)",
     ),
     (
         lambda: api.perplexity(Z, [0.0, 1.0, 2.0, 0.0]),
@@ -915,6 +995,8 @@ def test_malformed_call(call: Callable[[], Any], exception: type[Exception], mes
         lambda: api.sigmoid(Z),
         lambda: api.entropy(PROBS),
         lambda: api.kl_divergence(PROBS, PROBS),
+        lambda: api.entropy_with_logits(Z),
+        lambda: kl_logits(Z, Z),
         lambda: api.perplexity(Z, LABELS),
         lambda: sparse_logits(Z, LABELS),
         lambda: dense_probs(PROBS, ONE_HOT),

@@ -7,7 +7,8 @@ digits where the logits are far apart, and it makes these values independent of 
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
@@ -40,7 +41,7 @@ def _enough_digits(definition: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(definition)
     def evaluate(logits: Any, *args: Any, **options: Any) -> Any:
         row = logits if isinstance(logits, list) else [logits]
-        with mp.workdps(_digits(row)):
+        with mp.workdps(max(mp.dps, _digits(row))):
             return definition(logits, *args, **options)
 
     return evaluate
@@ -139,6 +140,49 @@ def sigmoid(z: Real) -> Real:
 def log_sigmoid(z: Real) -> Real:
     # z = -∞ is the only place where the logarithm of the literal sigmoid has no digits left
     return z if z < -MOST_DIGITS * 2 else mp.log(sigmoid(z))
+
+
+# --- information from logits ------------------------------------------------------------------
+
+
+@_enough_digits
+def entropy_with_logits(z: Row) -> Real:
+    p = softmax(z)
+    return mpf("nan") if _nan_in(p) else -_dot(p, log_softmax(z))
+
+
+def kl_divergence_with_logits(p_logits: Row, q_logits: Row, temperature: Real = 1) -> Real:
+    """The textbook's sum, in so many digits that it may cancel."""
+    with _both(p_logits, q_logits, temperature) as rows:
+        if any(_nan_in(softmax(row)) for row in rows):
+            return mpf("nan")
+        p, q = map(log_softmax, rows)
+        return mp.fsum(_times(mp.exp(x), x - y) for x, y in zip(p, q, strict=True))
+
+
+def kl_divergence_with_logits_gradient(p_logits: Row, q_logits: Row, temperature: Real = 1) -> Row:
+    """With respect to the logits of q."""
+    with _both(p_logits, q_logits, temperature) as rows:
+        pairs = zip(*map(softmax, rows), strict=True)
+        return [(q - p) / mpf(temperature) for p, q in pairs]
+
+
+def kl_divergence_with_logits_term(p_logits: Row, q_logits: Row, temperature: Real = 1) -> Row:
+    """The documented unit of the gradient: the larger probability, less where all are near."""
+    with _both(p_logits, q_logits, temperature) as rows:
+        logs = list(zip(*map(log_softmax, rows), strict=True))
+        most = max((abs(p - q) for p, q in logs if p != q), default=mpf(0))
+        return [mp.exp(max(pair)) / mpf(temperature) * min(1, most) for pair in logs]
+
+
+@contextmanager
+def _both(p: Row, q: Row, temperature: Real) -> Iterator[tuple[Row, Row]]:
+    """Two rows of logits over the temperature, in digits for the square of their difference."""
+    with mp.workdps(60 + _digits([value / mpf(temperature) for value in (*p, *q)])):
+        apart = {b - a for a, b in zip(p, q, strict=True)}
+        if len(apart) == 1 and mpmath.isfinite(*apart):
+            q = p  # one softmax, to the last of all digits
+        yield [z / mpf(temperature) for z in p], [z / mpf(temperature) for z in q]
 
 
 # --- losses: value and gradient with respect to the predictions --------------------------------

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from crossent._kernels import careful, fast
+from crossent._kernels import careful, divergences, fast
 from crossent._kernels._exact import column, weighted
 from crossent._spans import LARGE, SPAN, WIDE, Array, Span
 
@@ -72,3 +72,8 @@ def binary_logits(gamma: float = 0.0) -> Kernel:
     return Kernel(
         partial(careful.binary_logits, gamma=gamma), partial(fast.binary_logits, gamma=gamma)
     )
+
+
+def kl_logits(temperature: float, log_base: float) -> Kernel:
+    """Return the kernel of the divergence from the softmax of given logits."""
+    return Kernel(partial(divergences.kl_logits, temperature=temperature, log_base=log_base))

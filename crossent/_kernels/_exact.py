@@ -122,3 +122,29 @@ def _shifted(z: Array, y: NDArray[np.intp]) -> Parts:
     tied = (infinite.sum(axis=1) > 1) & ~np.isnan(others + z_y)
     p[tied] = np.where(infinite[tied], np.nan, 0.0)
     return Parts(loss, miss, p, subnormal_unit)
+
+
+TwoParts = tuple[Array, Any]  # a number rounded, and what rounding took from it
+
+
+def two_parts(high: Array, low: Array) -> TwoParts:
+    """Return a sum rounded, and what rounding took from it, where low is small beside high."""
+    rounded = high + low
+    rest = (high - rounded) + low
+    return rounded, np.where(np.isfinite(rest), rest, 0.0)
+
+
+def minus(a: TwoParts, b: TwoParts) -> TwoParts:
+    """Return the difference of numbers in two parts."""
+    high, low = difference(a[0], b[0])
+    return two_parts(high, low + (a[1] - b[1]))
+
+
+def over(a: TwoParts, divisor: float) -> TwoParts:
+    """Return the quotient of a number in two parts."""
+    if divisor == 1.0:
+        return a
+    high = a[0] / divisor
+    back, error = product(divisor, high)
+    low = (((a[0] - back) - error) + a[1]) / divisor
+    return two_parts(high, np.where(np.isfinite(low), low, 0.0))
