@@ -4,6 +4,7 @@ A span fits the cache, so that no temporary is ever the size of the logits. Any 
 classes and any strides are taken: what is not contiguous is copied a span at a time.
 """
 
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Shape = tuple[int, ...]
 Index = tuple[int | slice, ...]  # of a span in an array of the shape of the batch
+Fill = Callable[[NDArray[Any], NDArray[Any]], None]  # (row, where its result goes)
 
 # The precision where every digit counts: float16 and float32 input is exact in it, and results are
 # rounded to the dtype of the input once, at the end.
@@ -163,7 +165,7 @@ def map_spans(compute: Callable[..., Any], x: NDArray[Any], *, long: bool) -> li
     """Return what is computed of each span of ``x``: of its index, its place and a scratch."""
     classes = x.shape[-1]
     dtype = np.dtype(np.float32) if x.size > LARGE and x.itemsize < 8 else WIDE
-    length = max(classes, min(SCRATCH // dtype.itemsize, x.size))
+    length = max(classes * long, min(SCRATCH // dtype.itemsize, x.size))
 
     def begin() -> Callable[[tuple[Index, slice]], Any]:
         scratch = np.empty(length, dtype)
@@ -179,7 +181,25 @@ def map_spans(compute: Callable[..., Any], x: NDArray[Any], *, long: bool) -> li
 def map_rows(kernel: Callable[[Array], Array], x: NDArray[Any], dtype: Any) -> NDArray[Any]:
     """Apply a kernel to the last axis of an array."""
     *batch, classes = x.shape
-    jobs = spans(tuple(batch), max(1, SPAN // classes))
-    done = [kernel(rows_of(x, index).astype(WIDE)).astype(dtype) for index, _ in jobs]
-    result = np.concatenate(done)
+    result = np.empty(0)
+    for index, place in spans(tuple(batch), max(1, SPAN // classes)):
+        done = kernel(rows_of(x, index).astype(WIDE))
+        if place.start == 0:
+            result = np.empty((math.prod(batch), *done.shape[1:]), dtype)
+        result[place] = done
     return result.reshape((*batch, *result.shape[1:]))
+
+
+@np.errstate(all="ignore")
+def fill_rows(kernel: Fill, x: NDArray[Any], result: NDArray[Any]) -> NDArray[Any]:
+    """Apply a kernel to each row of an array."""
+    for index in np.ndindex(*x.shape[:-1]):
+        kernel(x[index], result[(*index, ...)])
+    return result
+
+
+def pieces(row: NDArray[Any]) -> Iterator[tuple[slice, Array]]:
+    """Cut a row that is longer than a span: which classes, and a copy of what is there."""
+    for start in range(0, len(row), SPAN):
+        classes = slice(start, start + SPAN)
+        yield classes, row[classes].astype(WIDE)

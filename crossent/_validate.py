@@ -157,15 +157,18 @@ def distribution(name: str, array: Floats, axis: int, remedy: str = "") -> None:
     probabilities(name, array, remedy)
     eps = float(np.finfo(np.result_type(array, np.float16)).eps)
     tolerance = min(64.0 * eps * array.shape[axis] ** 0.5, 0.01)
-    sums = array.sum(axis=axis, dtype=np.float64, keepdims=True)
-    wrong = np.abs(sums - 1.0) > tolerance
-    if wrong.any():
-        index = _first(wrong)
-        place = _element(name, (*index[:axis], ":", *index[axis + 1 :]))
-        raise ValueError(
-            f"{place} sums to {sums[index]:.9g}, not 1 (within {tolerance:.1g} for {array.dtype}): "
-            f"divide counts or weights by their sum{remedy}"
-        )
+    rows = moved(array, axis, -1)
+    for index, span in spans(rows.shape[:-1], max(1, SPAN // rows.shape[-1])):
+        sums = rows[index].sum(axis=-1, dtype=np.float64).reshape(-1)
+        wrong = np.abs(sums - 1.0) > tolerance
+        if np.count_nonzero(wrong):
+            first = int(np.argmax(wrong))
+            at: list[Any] = list(map(int, np.unravel_index(span.start + first, rows.shape[:-1])))
+            at.insert(axis, ":")
+            raise ValueError(
+                f"{_element(name, tuple(at))} sums to {sums[first]:.9g}, not 1 (within "
+                f"{tolerance:.1g} for {array.dtype}): divide counts or weights by their sum{remedy}"
+            )
 
 
 def scores(name: str, value: ArrayLike, axis: int) -> tuple[Floats, int]:
@@ -183,8 +186,8 @@ def scores(name: str, value: ArrayLike, axis: int) -> tuple[Floats, int]:
 
 def labels(
     value: ArrayLike, predictions: str, shape: Shape, axis: int, ignore_index: int | None
-) -> tuple[NDArray[np.intp], NDArray[np.bool_] | None]:
-    """Return class indices, 0 where ignored, and a mask of those that count if any may not."""
+) -> tuple[NDArray[np.integer[Any]], NDArray[np.bool_] | None]:
+    """Return class indices, any where ignored, and a mask of those that count if any may not."""
     found = _array("labels", value)
     batch = _without(axis, shape)
     if found.shape != batch:
@@ -204,20 +207,21 @@ def labels(
             "if these are whole numbers"
         )
     classes = shape[axis]
-    wrong = (found < 0) | (found >= classes)
     counted = None
     if ignore_index is not None:
         counted = found != _integer("ignore_index", ignore_index)
-        wrong &= counted
-    if np.count_nonzero(wrong):
-        index = _first(wrong)
-        raise IndexError(
-            f"{_element('labels', index)} is {found[index]}: the labels of {classes} classes are "
-            f"0 to {classes - 1}; to leave out a label, name it as ignore_index"
-        )
-    if counted is not None:
-        found = np.where(counted, found, 0)
-    return found.astype(np.intp, copy=False), counted
+    for span, place in spans(found.shape, SPAN):
+        wrong = (found[span] < 0) | (found[span] >= classes)
+        if counted is not None:
+            wrong &= counted[span]
+        if np.count_nonzero(wrong):
+            first = place.start + int(np.argmax(wrong))
+            index = tuple(map(int, np.unravel_index(first, found.shape)))
+            raise IndexError(
+                f"{_element('labels', index)} is {found[index]}: the labels of {classes} classes "
+                f"are 0 to {classes - 1}; to leave out a label, name it as ignore_index"
+            )
+    return found, counted
 
 
 def dense_targets(value: ArrayLike, predictions: str, like: Floats, axis: int) -> NDArray[Any]:

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crossent import _validate
-from crossent._kernels import careful
-from crossent._spans import Array, map_rows, moved
+from crossent._kernels import careful, long
+from crossent._spans import SPAN, Array, Fill, fill_rows, map_rows, moved
 
 
 def logsumexp(
@@ -69,7 +69,10 @@ def logsumexp(
     rows = array.transpose(*kept, *reduced).reshape(
         *(array.shape[one] for one in kept), int(np.prod([array.shape[one] for one in reduced]))
     )
-    result = map_rows(careful.logsumexp, rows, array.dtype)
+    if rows.shape[-1] > SPAN:
+        result = fill_rows(long.logsumexp, rows, np.empty(rows.shape[:-1], rows.dtype))
+    else:
+        result = map_rows(careful.logsumexp, rows, rows.dtype)
     return np.expand_dims(result, reduced)[()] if keepdims else result[()]
 
 
@@ -116,7 +119,7 @@ def softmax(z: ArrayLike, *, axis: int = -1) -> NDArray[Any]:
     >>> crossent.softmax([0.0, 0.0])
     array([0.5, 0.5])
     """
-    return _along(careful.softmax, z, axis)
+    return _along(careful.softmax, long.softmax, z, axis)
 
 
 def log_softmax(z: ArrayLike, *, axis: int = -1) -> NDArray[Any]:
@@ -159,7 +162,7 @@ def log_softmax(z: ArrayLike, *, axis: int = -1) -> NDArray[Any]:
     >>> crossent.log_softmax([40.0, 0.0])
     array([-4.24835426e-18, -4.00000000e+01])
     """
-    return _along(careful.log_softmax, z, axis)
+    return _along(careful.log_softmax, long.log_softmax, z, axis)
 
 
 def sigmoid(z: ArrayLike) -> Any:
@@ -238,9 +241,15 @@ def log_sigmoid(z: ArrayLike) -> Any:
     return _elementwise(careful.log_sigmoid, z)
 
 
-def _along(kernel: Callable[[Array], Array], z: ArrayLike, axis: int) -> NDArray[Any]:
+def _along(
+    kernel: Callable[[Array], Array], long_kernel: Fill, z: ArrayLike, axis: int
+) -> NDArray[Any]:
     array = _validate.floating("z", z)
     axis = _validate.class_axis("z", array, axis)
+    if array.shape[axis] > SPAN:
+        result = np.empty(array.shape, array.dtype)
+        fill_rows(long_kernel, moved(array, axis, -1), moved(result, axis, -1))
+        return result
     return moved(map_rows(kernel, moved(array, axis, -1), array.dtype), -1, axis)
 
 

@@ -94,7 +94,7 @@ def _derived(make: Callable[..., Any], loss: Callable[..., Any]) -> Callable[...
     what = "Gradient" if make is grad else "Value and gradient"
     function.__name__ = function.__qualname__ = f"{make.__name__}_of_{loss.__name__}"
     function.__doc__ = (
-        f"{what} of ``{loss.__name__}`` with respect to its first argument.\n\n"
+        f"{what} of ``{loss.__name__}``.\n\n"
         f"Takes the arguments of the loss; ``crossent.{make.__name__}`` says what is returned."
     )
     own = inspect.signature(loss).replace(return_annotation=inspect.Signature.empty)

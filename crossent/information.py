@@ -1,5 +1,6 @@
 """Entropy, cross-entropy and the divergences between two distributions."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,8 +10,8 @@ from numpy.typing import ArrayLike
 from crossent import _validate
 from crossent._forms import FORMS
 from crossent._kernels import divergences
-from crossent._spans import WIDE, Array
-from crossent._sums import row_sums
+from crossent._spans import SPAN, WIDE, Array, moved, rows_of, spans
+from crossent._sums import sums_of
 from crossent.losses import sparse_categorical_cross_entropy_with_logits
 
 
@@ -262,8 +263,10 @@ def _information(
     _validate.same_classes(arrays, positions)
     for name, array in arrays.items():
         _validate.distribution(name, array, positions[name] + array.ndim)
-    position = next(iter(positions.values()))
-    wide = (np.moveaxis(array.astype(WIDE), position, -1) for array in arrays.values())
-    values = terms(*wide)
-    sums = row_sums(values.reshape(-1, values.shape[-1])).reshape(values.shape[:-1])
-    return (sums / log_base).astype(np.result_type(*arrays.values()))[()]
+    last = (moved(array, positions[name], -1) for name, array in arrays.items())
+    rows = np.broadcast_arrays(*last)
+    *batch, classes = rows[0].shape
+    result = np.empty(math.prod(batch), np.result_type(*rows))
+    for index, place in spans(tuple(batch), max(1, SPAN // classes)):
+        result[place] = sums_of(terms, *(rows_of(each, index) for each in rows)) / log_base
+    return result.reshape(batch)[()]

@@ -93,10 +93,11 @@ def linear_cross_entropy(
     """
     h, w, b = _validate.linear(hidden, weight, bias)
     logits = (*h.shape[:-1], len(w))
-    y, counted = _validate.labels(labels, "hidden @ weight.T", logits, h.ndim - 1, ignore_index)
+    given, counted = _validate.labels(labels, "hidden @ weight.T", logits, h.ndim - 1, ignore_index)
     class_weights = _validate.weight_of_classes(class_weight, len(w))
     smoothing = _validate.fraction("label_smoothing", label_smoothing)
     _validate.reduction(reduction)
+    y = Labels(given, None, 0.0, len(w), counted).of(())
     counted = np.ones(y.shape, bool) if counted is None else counted
     mass = (counted * class_weights[y]).reshape(-1)
     divisor = divide_by(reduction, int(counted.sum()), lambda index: mass[index], (mass.size, 1))

@@ -515,7 +515,9 @@ def _categorical(
     smoothing = _validate.fraction("label_smoothing", options.label_smoothing)
     _validate.reduction(options.reduction)
     source.check(source.name, array, axis)
-    target = Labels(t, w, smoothing, x.shape[-1]) if sparse else Dense(t, w, smoothing)
+    target: Labels | Dense = Dense(t, w, smoothing)
+    if sparse:
+        target = Labels(t, w, smoothing, x.shape[-1], counted)
     kernel = source.label if sparse and smoothing == 0.0 else source.dense
     return Form(x, axis, kernel, target, sample, options.reduction, counted)
 

@@ -4,6 +4,7 @@ import inspect
 import multiprocessing
 import pickle
 import pydoc
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -96,8 +97,8 @@ def test_what_is_returned_has_a_name_and_says_what_it_does(
     own = inspect.signature(loss).replace(return_annotation=bare)
     assert inspect.signature(function) == own
     text = pydoc.plain(pydoc.render_doc(function))
-    assert f"\n{name}({next(iter(own.parameters))}" in text
-    assert "reduction" in text
+    assert f"\n{name}(" in text
+    assert set(own.parameters) <= set(re.findall(r"\w+", text))
     assert f"radient of ``{loss.__name__}``" in text
     assert f"``crossent.{make.__name__}``" in text
 

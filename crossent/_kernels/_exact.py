@@ -95,28 +95,51 @@ def _shifted(z: Array, y: NDArray[np.intp]) -> Parts:
     z = z.copy()
     z[own] = -np.inf
     top = z.max(axis=1)
-    gap, rounding = difference(z, top[:, None])
-    p = np.exp(gap) * (1.0 + rounding)
-    p[z == top[:, None]] = 1.0
+    p = powers(z, top)
     others = row_sums(p)
-
-    # The smaller side is scaled by e^−|margin|, the other by 1.
-    margin, rounding = difference(z_y, top)
-    ahead = margin > 0.0
-    lifted = lift(margin)
-    subnormal_unit = np.exp(-lifted)
-    small = np.exp(lifted - np.abs(margin)) * np.where(ahead, 1.0 - rounding, 1.0 + rounding)
-    one = np.where(ahead, 1.0, small)
-    odds = np.where(ahead, others * small, others)
-    whole = odds + one
-    loss = np.where(ahead, np.log1p(odds), (np.log(whole) - rounding) - margin)
-    p *= (np.where(ahead, small, 1.0) / whole)[:, None]
-    p[own] = one / (whole * subnormal_unit)
-    miss = odds / whole
+    sides = balance(z_y, top, others)
+    p *= sides.of_others[:, None]
+    p[own] = sides.of_own
 
     # Two logits at +∞ leave their own probabilities without a limit; the others still vanish.
     infinite = z == np.inf
     infinite[own] = z_y == np.inf
     tied = (infinite.sum(axis=1) > 1) & ~np.isnan(others + z_y)
     p[tied] = np.where(infinite[tied], np.nan, 0.0)
-    return Parts(loss, miss, p, subnormal_unit)
+    return Parts(sides.loss, sides.miss, p, sides.subnormal_unit)
+
+
+def powers(z: Array, top: Array) -> Array:
+    """Return e^(z − top) of each row, the rounding of the difference repaired."""
+    gap, rounding = difference(z, top[:, None])
+    p: Array = np.exp(gap)
+    p += p * rounding
+    p[z == top[:, None]] = 1.0
+    return p
+
+
+class Sides(NamedTuple):
+    """One class of each row against all the others, each in the row's subnormal unit."""
+
+    loss: Array  # −log p_y
+    miss: Array  # 1 − p_y
+    of_own: Array  # p_y
+    of_others: Array  # what turns the powers of the others into their probabilities
+    subnormal_unit: Array
+
+
+def balance(z_y: Array, top: Array, others: Array) -> Sides:
+    """Weigh logits against the sums of the powers of the others, shifted by ``top``."""
+    # The smaller side is scaled by e^−|margin|, the other by 1.
+    margin, rounding = difference(z_y, top)
+    ahead = margin > 0.0
+    lifted = lift(margin)
+    subnormal_unit = np.exp(-lifted)
+    small = np.exp(lifted - np.abs(margin))
+    small += small * np.where(ahead, -rounding, rounding)
+    one = np.where(ahead, 1.0, small)
+    odds = np.where(ahead, others * small, others)
+    whole = odds + one
+    loss = np.where(ahead, np.log1p(odds), (np.log(whole) - rounding) - margin)
+    of_others = np.where(ahead, small, 1.0) / whole
+    return Sides(loss, odds / whole, one / (whole * subnormal_unit), of_others, subnormal_unit)
