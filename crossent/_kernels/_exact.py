@@ -82,10 +82,16 @@ def _direct(z: Array, y: NDArray[np.intp]) -> Parts:
     one = p[own]
     p[own] = 0.0
     others = row_sums(p)
+    sides = direct_balance(one, others)
+    p /= (others + one)[:, None]
+    p[own] = sides.of_own
+    return Parts(sides.loss, sides.miss, p, 1.0)
+
+
+def direct_balance(one: Array, others: Array) -> "Sides":
+    """Weigh exponentials against the sums of those of the others, where nothing is shifted."""
     whole = others + one
-    p /= whole[:, None]
-    p[own] = one / whole
-    return Parts(np.log1p(others / one), others / whole, p, 1.0)
+    return Sides(np.log1p(others / one), others / whole, one / whole, 1.0 / whole, np.ones(1))
 
 
 def _shifted(z: Array, y: NDArray[np.intp]) -> Parts:

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossent._kernels import careful
-from crossent._kernels._exact import balance, powers, weighted
+from crossent._kernels._exact import NEAR, balance, direct_balance, powers, weighted
 from crossent._kernels.careful import surprise
-from crossent._spans import Array, pieces
+from crossent._spans import WIDE, Array, pieces
 from crossent._sums import row_sums, total
 
 Mass = Callable[[slice], Array]  # of some classes, as one row
@@ -20,14 +20,28 @@ Answer = tuple[float, Gradient, float]
 class Row:
     """One class of a row against all the others: what `leave_one_out` does, but in pieces."""
 
-    def __init__(self, z: NDArray[Any], y: int) -> None:
-        self.z, self.y = z, y
-        own = z[y : y + 1].astype(np.float64)
-        self.top = np.max([piece.max() for _, piece in self.others()], keepdims=True)
-        sums = [row_sums(powers(piece[None], self.top))[0] for _, piece in self.others()]
+    def __init__(self, z: NDArray[Any], y: int, keep: NDArray[Any] | None = None) -> None:
+        """Split class y from the others, and keep their exponentials if there is room for them."""
+        self.z, self.y, self.kept = z, y, keep
+        own = z[y : y + 1].astype(WIDE)
+        ends = np.array([(piece.max(), piece.min()) for _, piece in pieces(z)])
+        # Exponentials in this window are normal numbers, as float32, too, if that is what is kept.
+        self.near = bool((np.abs(ends) <= (NEAR if z.itemsize == 8 else 80.0)).all())
+        self.top = np.zeros(1)  # what the others are shifted by
+        if not self.near:
+            self.top = np.max([piece.max() for _, piece in self.others()], keepdims=True)
+        sums = []
+        for classes, piece in self.others():
+            e = self.powers(piece)
+            sums.append(row_sums(e)[0])
+            if keep is not None:
+                keep[classes] = e[0]
         others = np.array([total(sums)])
         self.own = float(own[0])
-        self.sides = balance(own, self.top, others)
+        if self.near:
+            self.sides = direct_balance(np.exp(own), others)
+        else:
+            self.sides = balance(own, self.top, others)
         self.unit = float(self.sides.subnormal_unit[0])
         self.loss = float(self.sides.loss[0])
         # Two logits at +∞ leave their own probabilities without a limit; the others still vanish.
@@ -39,6 +53,10 @@ class Row:
         if classes.start <= self.y < classes.stop:
             piece[self.y - classes.start] = value
 
+    def powers(self, piece: Array) -> Array:
+        """Return the exponentials of a piece as a row, shifted only where they need it."""
+        return np.exp(piece[None]) if self.near else powers(piece[None], self.top)
+
     def others(self) -> Iterator[tuple[slice, Array]]:
         """Yield pieces of the row, with −∞ for the class itself."""
         for classes, piece in pieces(self.z):
@@ -48,7 +66,8 @@ class Row:
     def probabilities(self) -> Iterator[tuple[slice, Array]]:
         """Yield pieces of the probabilities of all classes, in the unit."""
         for classes, piece in self.others():
-            p = powers(piece[None], self.top)[0] * self.sides.of_others[0]
+            e = self.powers(piece)[0] if self.kept is None else self.kept[classes].astype(WIDE)
+            p = e * self.sides.of_others[0]
             if self.tied:
                 p = np.where(piece == np.inf, np.nan, 0.0)
             no_limit = self.tied and self.own == np.inf
@@ -58,7 +77,8 @@ class Row:
 
 def softmax(z: NDArray[Any], result: NDArray[Any]) -> None:
     """Fill in the probabilities."""
-    row = Row(z, int(z.argmax()))
+    # The exponentials wait in the result, but for those that float16 has no room for.
+    row = Row(z, int(z.argmax()), result if result.itemsize > 2 else None)
     for classes, p in row.probabilities():
         result[classes] = p * row.unit
 
