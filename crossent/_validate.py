@@ -7,7 +7,7 @@ the rest of the package works with.
 import math
 import operator
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,7 +17,7 @@ from crossent._spans import SPAN, Shape, moved, spans
 Floats = NDArray[Any]  # float16, float32 or float64
 
 FLOATS = set(map(np.dtype, (np.float16, np.float32, np.float64)))
-REDUCTIONS = ("none", "sum", "mean", "weighted_mean")
+Reduction = Literal["none", "sum", "mean", "weighted_mean"]
 
 
 def floating(name: str, value: ArrayLike) -> Floats:
@@ -91,10 +91,9 @@ def log_base(base: float | None) -> float:
 
 def reduction(value: str) -> None:
     """Refuse an unknown reduction."""
-    if value not in REDUCTIONS:
-        raise ValueError(
-            f"reduction is {value!r}: it must be one of {', '.join(map(repr, REDUCTIONS))}"
-        )
+    known = get_args(Reduction)
+    if value not in known:
+        raise ValueError(f"reduction is {value!r}: it must be one of {', '.join(map(repr, known))}")
 
 
 def axes(name: str, array: Floats, axis: int | tuple[int, ...] | None) -> tuple[int, ...]:

@@ -97,8 +97,11 @@ def _derived(make: Callable[..., Any], loss: Callable[..., Any]) -> Callable[...
         f"{what} of ``{loss.__name__}``.\n\n"
         f"Takes the arguments of the loss; ``crossent.{make.__name__}`` says what is returned."
     )
-    own = inspect.signature(loss).replace(return_annotation=inspect.Signature.empty)
-    vars(function)["__signature__"] = own
+    # Without the types, which fill a page of help().
+    bare = [
+        one.replace(annotation=one.empty) for one in inspect.signature(loss).parameters.values()
+    ]
+    vars(function)["__signature__"] = inspect.Signature(bare)
     return function
 
 

@@ -11,6 +11,7 @@ from crossent._forms import Form, Labels, differentiable, divide_by
 from crossent._kernels import fast
 from crossent._spans import WIDE, Array
 from crossent._sums import block_sums, total
+from crossent._validate import Reduction
 
 ROWS = 1 << 10  # of `hidden` at a time: enough to make a matrix product efficient
 LOGITS = 1 << 19  # at a time
@@ -34,7 +35,7 @@ def linear_cross_entropy(
     class_weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
     ignore_index: int | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> "LinearForm":
     r"""Cross-entropy of the logits of a linear layer, which are never all in memory.
 

@@ -15,7 +15,7 @@ from crossent import _kernels, _validate
 from crossent._forms import Dense, Form, Labels, Pair, differentiable
 from crossent._kernels import Kernel
 from crossent._spans import moved
-from crossent._validate import Floats
+from crossent._validate import Floats, Reduction
 
 RAW = "; raw scores go to the same loss _with_logits"
 
@@ -27,7 +27,7 @@ def binary_cross_entropy(
     *,
     sample_weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Form:
     r"""Binary cross-entropy of probabilities.
 
@@ -84,7 +84,7 @@ def binary_cross_entropy_with_logits(
     pos_weight: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Form:
     r"""Binary cross-entropy of logits.
 
@@ -153,7 +153,7 @@ def binary_focal_loss_with_logits(
     gamma: float = 2.0,
     alpha: float | None = None,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Form:
     r"""Focal loss of logits: binary cross-entropy in which easy elements count less.
 
@@ -225,7 +225,7 @@ def categorical_cross_entropy(
     class_weight: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Form:
     r"""Cross-entropy of probabilities under target distributions.
 
@@ -280,7 +280,7 @@ def categorical_cross_entropy_with_logits(
     class_weight: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Form:
     r"""Cross-entropy of logits under target distributions.
 
@@ -339,7 +339,7 @@ def sparse_categorical_cross_entropy(
     sample_weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
     ignore_index: int | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Form:
     r"""Cross-entropy of probabilities under class indices.
 
@@ -394,7 +394,7 @@ def sparse_categorical_cross_entropy_with_logits(
     sample_weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
     ignore_index: int | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Form:
     r"""Cross-entropy of logits under class indices.
 
@@ -479,7 +479,7 @@ class _Options(NamedTuple):
 
     sample_weight: ArrayLike | None
     label_smoothing: float
-    reduction: str
+    reduction: Reduction
     axis: int = -1
     class_weight: ArrayLike | None = None
     ignore_index: int | None = None

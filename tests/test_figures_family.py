@@ -15,7 +15,7 @@ def readings(gamma: float, alpha: float, p_t: float) -> list[tuple[float, float]
     focal = crossent.value_and_grad(crossent.binary_focal_loss_with_logits)
     positive = focal(logit, 1, gamma=gamma, alpha=alpha)
     negative = focal(-logit, 0, gamma=gamma, alpha=alpha)
-    return [(loss, abs(slope)) for loss, slope in (plain, positive, negative)]
+    return [(float(loss), float(abs(slope))) for loss, slope in (plain, positive, negative)]
 
 
 def shown(x: float) -> str:

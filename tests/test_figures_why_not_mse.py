@@ -1,5 +1,7 @@
 """The figure of the chapter on squared error: what it says at first, and after a move."""
 
+from typing import Any
+
 import pytest
 
 import crossent
@@ -7,7 +9,7 @@ from crossent import figures
 from tests.drawing import readable
 
 
-def descend(z: float, steps: int) -> list[list[str]]:
+def descend(z: Any, steps: int) -> list[list[str]]:
     """Return logit, loss and gradient of both losses, as the table prints them."""
     bce = crossent.binary_cross_entropy_with_logits
     other = z

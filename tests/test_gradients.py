@@ -4,7 +4,6 @@ import inspect
 import multiprocessing
 import pickle
 import pydoc
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -93,12 +92,12 @@ def test_what_is_returned_has_a_name_and_says_what_it_does(
     function, name = make(loss), f"{make.__name__}_of_{loss.__name__}"
     assert function.__name__ == function.__qualname__ == name
     assert make(loss) is function
-    bare = inspect.Signature.empty
-    own = inspect.signature(loss).replace(return_annotation=bare)
-    assert inspect.signature(function) == own
+    own = inspect.signature(loss).parameters.values()
+    bare = [one.replace(annotation=one.empty) for one in own]
+    signature = inspect.signature(function)
+    assert list(signature.parameters.values()) == bare
     text = pydoc.plain(pydoc.render_doc(function))
-    assert f"\n{name}(" in text
-    assert set(own.parameters) <= set(re.findall(r"\w+", text))
+    assert f"\n{name}{signature}\n" in text
     assert f"radient of ``{loss.__name__}``" in text
     assert f"``crossent.{make.__name__}``" in text
 
