@@ -64,7 +64,7 @@ class Span(NamedTuple):
     weight: Any  # of each loss: a number or (R,)
     scale: Any  # of each gradient: a number or (R,)
     gradient: NDArray[Any] | None  # where the gradient goes: (R, C); None if it is not wanted
-    scratch: NDArray[Any]  # at least one row, in the dtype to compute in
+    scratch: NDArray[Any]  # in the dtype to compute in
     size: int  # predictions in the whole array: what is fast enough depends on it
 
     @property
@@ -165,7 +165,7 @@ def map_spans(compute: Callable[..., Any], x: NDArray[Any], *, long: bool) -> li
     """Return what is computed of each span of ``x``: of its index, its place and a scratch."""
     classes = x.shape[-1]
     dtype = np.dtype(np.float32) if x.size > LARGE and x.itemsize < 8 else WIDE
-    length = max(classes * long, min(SCRATCH // dtype.itemsize, x.size))
+    length = min(SCRATCH // dtype.itemsize, max(classes, x.size))
 
     def begin() -> Callable[[tuple[Index, slice]], Any]:
         scratch = np.empty(length, dtype)
