@@ -33,6 +33,7 @@ test: $(VENV)/.all $(SITE) ## check everything: lint, types, tests with doctests
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --quiet --check .
 	$(BIN)/mypy
+	$(BIN)/node node_modules/pyright/index.js --project tests/pyrightconfig.json --pythonpath $(BIN)/python
 	$(BIN)/python -m pytest --quiet -n 2 --dist loadgroup --cov
 	$(BIN)/python -m pytest --quiet --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg \
 		--nbval-cell-timeout=120 -n 2 --dist loadfile $(NOTEBOOKS)

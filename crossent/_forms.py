@@ -10,7 +10,7 @@ import math
 import sys
 import warnings
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, NamedTuple, ParamSpec
 
 import numpy as np
@@ -40,25 +40,36 @@ Weight = NDArray[Any] | float
 class Labels(NamedTuple):
     """Class indices."""
 
-    labels: NDArray[np.intp]  # of the shape of the batch
+    labels: NDArray[np.integer[Any]]  # of the shape of the batch
     class_weight: NDArray[Any] | None  # of the shape of the predictions, classes last
     smoothing: float
     classes: int
+    all_valid: bool = True  # those that do not count may be no classes
+
+    def of(self, index: Index) -> NDArray[np.intp]:
+        """Return the labels of a span, 0 for what is no class."""
+        y = self.labels[index].astype(np.intp, copy=False)
+        return y if self.all_valid else np.where((y >= 0) & (y < self.classes), y, 0)
 
     def rows(self, index: Index, _: Any) -> tuple[NDArray[Any], ...]:
         """Return the labels of a span, or the masses of all classes if they are smoothed."""
-        y = self.labels[index].reshape(-1)
         if self.smoothing == 0.0:
-            return (y,)
-        one_hot = np.zeros((len(y), self.classes))
-        one_hot[np.arange(len(y)), y] = 1.0
-        return (masses(one_hot, self.class_weight, self.smoothing, index),)
+            return (self.of(index).reshape(-1),)
+        return (self.masses(index, slice(0, self.classes)),)
+
+    def masses(self, index: Index, some: slice) -> Array:
+        """Return the masses of some classes in a span."""
+        y = self.of(index).reshape(-1)
+        inside = np.flatnonzero((y >= some.start) & (y < some.stop))
+        one_hot = np.zeros((len(y), min(some.stop, self.classes) - some.start))
+        one_hot[inside, y[inside] - some.start] = 1.0
+        return masses(one_hot, self, index, some, self.classes)
 
     def mass(self, index: Index) -> Weight:
         """Return the mass of each label of a span, as if not smoothed."""
         if self.class_weight is None:
             return 1.0
-        y = self.labels[index][..., None]
+        y = self.of(index)[..., None]
         return np.take_along_axis(self.class_weight[index], y, -1).reshape(-1).astype(WIDE)
 
     def asked(self) -> Any:
@@ -75,8 +86,12 @@ class Dense(NamedTuple):
 
     def rows(self, index: Index, _: Any) -> tuple[NDArray[Any], ...]:
         """Return the masses of the classes in a span."""
-        targets = rows_of(self.targets, index).astype(WIDE)
-        return (masses(targets, self.class_weight, self.smoothing, index),)
+        return (self.masses(index, slice(0, self.targets.shape[-1])),)
+
+    def masses(self, index: Index, some: slice) -> Array:
+        """Return the masses of some classes in a span."""
+        targets = rows_of(self.targets[..., some], index).astype(WIDE)
+        return masses(targets, self, index, some, self.targets.shape[-1])
 
     def mass(self, index: Index) -> Weight:
         """Return the sum of the masses of each row of a span, as if not smoothed."""
@@ -90,10 +105,10 @@ class Dense(NamedTuple):
         return self.targets != 0.0
 
 
-def masses(targets: Array, class_weight: Any, smoothing: float, index: Index) -> Array:
-    """Return the mass of each class in the rows of a span."""
-    mass: Array = (1.0 - smoothing) * targets + smoothing / targets.shape[1]
-    return mass if class_weight is None else mass * rows_of(class_weight, index)
+def masses(targets: Array, of: Labels | Dense, index: Index, some: slice, classes: int) -> Array:
+    """Return the masses of some classes in the rows of a span, from their targets."""
+    mass: Array = (1.0 - of.smoothing) * targets + of.smoothing / classes
+    return mass if of.class_weight is None else mass * rows_of(of.class_weight[..., some], index)
 
 
 class Pair(NamedTuple):
@@ -154,7 +169,7 @@ class Form(NamedTuple):
             scale = weight / divisor if divisor else 0.0 * weight
             filled = None if gradient is None else gradient[place]
             span = Span(rows_of(x, index), weight, scale, filled, scratch, x.size)
-            losses = self.kernel(span, *self.target.rows(index, scratch.dtype))
+            losses = self.kernel(span, *self.targets(index, scratch.dtype))
             if each is None:
                 return float(losses.sum(dtype=WIDE)) if span.is_large else total(losses)
             each[place] = losses
@@ -168,6 +183,12 @@ class Form(NamedTuple):
         else:
             value = each.reshape(x.shape[:-1]) if x.ndim > 1 else scalar(each[0], x.dtype)
         return value, None if gradient is None else self.restore(gradient.reshape(x.shape))
+
+    def targets(self, index: Index, dtype: Any) -> tuple[Any, ...]:
+        """Return what the kernel is told of a span: see `Kernel`."""
+        if self.kernel.takes_pieces(self.predictions) and not isinstance(self.target, Pair):
+            return (partial(self.target.masses, index),)
+        return self.target.rows(index, dtype)
 
     def weights(self, index: Index) -> Any:
         """Return the weights of the elements of a span, 0 for what does not count."""

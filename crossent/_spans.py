@@ -4,10 +4,14 @@ A span fits the cache, so that no temporary is ever the size of the logits. Any 
 classes and any strides are taken: what is not contiguous is copied a span at a time.
 """
 
+import math
 import os
+from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from contextvars import copy_context
 from itertools import pairwise
+from threading import Lock, Thread
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +20,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Shape = tuple[int, ...]
 Index = tuple[int | slice, ...]  # of a span in an array of the shape of the batch
+Fill = Callable[[NDArray[Any], NDArray[Any]], None]  # (row, where its result goes)
 
 # The precision where every digit counts: float16 and float32 input is exact in it, and results are
 # rounded to the dtype of the input once, at the end.
@@ -30,7 +35,22 @@ SHARED = 1 << 20  # above this, threads share the spans
 ROWS = 1 << 15  # at most in a span
 SCRATCH = 1 << 20  # bytes
 
-num_threads = os.cpu_count() or 1  # see `crossent.set_num_threads`
+
+def default_num_threads() -> int:
+    """Return what OMP_NUM_THREADS asks for, or how many processors this process may use."""
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()  # of the outer level
+    if asked.isdecimal() and int(asked) > 0:
+        return int(asked)
+    usable = getattr(os, "process_cpu_count", None)  # of Python 3.13
+    affinity = getattr(os, "sched_getaffinity", None)  # of Linux
+    return (usable() if usable else len(affinity(0)) if affinity else os.cpu_count()) or 1
+
+
+num_threads = default_num_threads()  # see `crossent.set_num_threads`
+
+# Held by the call that has helpers; others at the same time do without. Each process has its own,
+# for a fork may happen while that of the parent is held.
+HELPED: dict[int, Lock] = {}
 
 # When this is freed, the C library of Linux learns to keep blocks of up to its size for later. Else
 # it returns the temporaries of every call to the system, and they cost page faults anew.
@@ -53,7 +73,7 @@ class Span(NamedTuple):
     weight: Any  # of each loss: a number or (R,)
     scale: Any  # of each gradient: a number or (R,)
     gradient: NDArray[Any] | None  # where the gradient goes: (R, C); None if it is not wanted
-    scratch: NDArray[Any]  # at least one row, in the dtype to compute in
+    scratch: NDArray[Any]  # in the dtype to compute in
     size: int  # predictions in the whole array: what is fast enough depends on it
 
     @property
@@ -103,42 +123,92 @@ def rows_of(array: NDArray[Any], index: Index) -> NDArray[Any]:
     return np.ascontiguousarray(array[index]).reshape(-1, array.shape[-1])
 
 
-def in_threads(work: Callable[[list[Any]], list[Any]], jobs: list[Any], size: int) -> list[Any]:
-    """Return the results of all jobs, in order; each thread works on a run of them."""
-    workers = min(num_threads, len(jobs)) if size > SHARED else 1
-    if workers == 1:
-        return work(jobs)
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 (slow to import)
+def drained(queue: deque[Any]) -> Iterator[Any]:
+    """Yield what is taken from a queue that others may take from, too, until it is empty."""
+    with suppress(IndexError):
+        while True:
+            yield queue.popleft()
 
-    cuts = [len(jobs) * worker // workers for worker in range(workers + 1)]
-    runs = [jobs[start:stop] for start, stop in pairwise(cuts)]
-    with ThreadPoolExecutor(workers) as pool:
-        # A copy of the context carries NumPy's error state into the thread.
-        futures = [pool.submit(copy_context().run, work, run) for run in runs]
-        return [result for future in futures for result in future.result()]
+
+def in_threads(begin: Callable[[], Callable[..., Any]], jobs: list[Any], size: int) -> list[Any]:
+    """Return the results of all jobs, in order; each thread begins with what does one job.
+
+    The calling thread does one after the other. Its helpers, as many as can start, take from the
+    same queue. When the caller is interrupted, or a job fails, no thread takes another.
+    """
+    helpers = min(num_threads, len(jobs)) - 1
+    helped = HELPED.setdefault(os.getpid(), Lock()) if size > SHARED and helpers else None
+    if helped is None or not helped.acquire(blocking=False):
+        return list(map(begin(), jobs))
+    todo, done, errors = deque(enumerate(jobs)), dict[int, Any](), list[BaseException]()
+
+    def take_part() -> None:
+        try:
+            do = begin()
+            for place, job in drained(todo):
+                done[place] = do(job)
+        except BaseException as error:
+            errors.append(error)
+            todo.clear()
+
+    started = []
+    try:
+        with suppress(RuntimeError):  # at the exit of the interpreter, or at a limit of the system
+            for _ in range(helpers):
+                # A copy of the context carries NumPy's error state into the thread.
+                helper = Thread(target=copy_context().run, args=(take_part,))
+                helper.start()
+                started.append(helper)
+        take_part()
+    finally:
+        todo.clear()
+        helped.release()
+        for helper in started:
+            helper.join()
+    if errors:
+        raise errors.pop(0)
+    return [done[place] for place in range(len(jobs))]
 
 
 def map_spans(compute: Callable[..., Any], x: NDArray[Any], *, long: bool) -> list[Any]:
     """Return what is computed of each span of ``x``: of its index, its place and a scratch."""
     classes = x.shape[-1]
     dtype = np.dtype(np.float32) if x.size > LARGE and x.itemsize < 8 else WIDE
-    length = max(classes, min(SCRATCH // dtype.itemsize, x.size))
+    length = min(SCRATCH // dtype.itemsize, max(classes, x.size))
 
-    def work(jobs: list[tuple[Index, slice]]) -> list[Any]:
+    def begin() -> Callable[[tuple[Index, slice]], Any]:
         scratch = np.empty(length, dtype)
-        return [compute(index, place, scratch) for index, place in jobs]
+        return lambda span: compute(*span, scratch)
 
     # What is not contiguous is copied, so it is taken in short spans.
     predictions = LONG if long and x.flags.c_contiguous else SPAN
     limit = max(1, min(predictions // classes, ROWS))
-    return in_threads(work, list(spans(x.shape[:-1], limit)), x.size)
+    return in_threads(begin, list(spans(x.shape[:-1], limit)), x.size)
 
 
 @np.errstate(all="ignore")
 def map_rows(kernel: Callable[[Array], Array], x: NDArray[Any], dtype: Any) -> NDArray[Any]:
     """Apply a kernel to the last axis of an array."""
     *batch, classes = x.shape
-    jobs = spans(tuple(batch), max(1, SPAN // classes))
-    done = [kernel(rows_of(x, index).astype(WIDE)).astype(dtype) for index, _ in jobs]
-    result = np.concatenate(done)
+    result = np.empty(0)
+    for index, place in spans(tuple(batch), max(1, SPAN // classes)):
+        done = kernel(rows_of(x, index).astype(WIDE))
+        if place.start == 0:
+            result = np.empty((math.prod(batch), *done.shape[1:]), dtype)
+        result[place] = done
     return result.reshape((*batch, *result.shape[1:]))
+
+
+@np.errstate(all="ignore")
+def fill_rows(kernel: Fill, x: NDArray[Any], result: NDArray[Any]) -> NDArray[Any]:
+    """Apply a kernel to each row of an array."""
+    for index in np.ndindex(*x.shape[:-1]):
+        kernel(x[index], result[(*index, ...)])
+    return result
+
+
+def pieces(row: NDArray[Any]) -> Iterator[tuple[slice, Array]]:
+    """Cut a row that is longer than a span: which classes, and a copy of what is there."""
+    for start in range(0, len(row), SPAN):
+        classes = slice(start, start + SPAN)
+        yield classes, row[classes].astype(WIDE)

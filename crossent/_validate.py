@@ -10,7 +10,7 @@ import operator
 import reprlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, Literal, NamedTuple, NoReturn, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,7 +21,7 @@ Floats = NDArray[Any]  # float16, bfloat16, float32 or float64
 
 FLOATS = set(map(np.dtype, (np.float16, np.float32, np.float64)))
 WEIGHED = {"logits", "probs", "hidden", "targets", "labels"}  # come with a sample_weight
-REDUCTIONS = ("none", "sum", "mean", "weighted_mean")
+Reduction = Literal["none", "sum", "mean", "weighted_mean"]
 
 
 def floating(name: str, value: ArrayLike) -> Floats:
@@ -151,10 +151,9 @@ def log_base(base: float | None) -> float:
 
 def reduction(value: str) -> None:
     """Refuse an unknown reduction."""
-    if value not in REDUCTIONS:
-        raise ValueError(
-            f"reduction is {value!r}: it must be one of {', '.join(map(repr, REDUCTIONS))}"
-        )
+    known = get_args(Reduction)
+    if value not in known:
+        raise ValueError(f"reduction is {value!r}: it must be one of {', '.join(map(repr, known))}")
 
 
 def axes(name: str, array: Floats, axis: int | tuple[int, ...] | None) -> tuple[int, ...]:
@@ -275,20 +274,24 @@ def distribution(
         return moved(entries, -1, axis)
 
     found, none = _probabilities(name, array, remedy, counts)
-    sums = found.sum(axis=axis, dtype=np.float64, keepdims=True)
-    allowed = tolerance(array.dtype, array.shape[axis])
-    wrong = np.abs(sums - 1.0) > allowed
-    if wrong.any():
-        wrong &= np.expand_dims(np.broadcast_to(counted.rows(), batch), axis)
-        if none is not None:
-            wrong &= ~none.any(axis=axis, keepdims=True)
-    if wrong.any():
-        index = _first(wrong)
-        place = _element(name, (*index[:axis], ":", *index[axis + 1 :]))
-        raise ValueError(
-            f"{place} sums to {sums[index]:.9g}, not 1 (within {allowed:.1g}): "
-            f"divide counts or weights by their sum{remedy}"
-        )
+    rows, allowed = moved(found, axis, -1), tolerance(array.dtype, array.shape[axis])
+    kept: Any = None
+    for index, span in spans(batch, max(1, SPAN // rows.shape[-1])):
+        sums = rows[index].sum(axis=-1, dtype=np.float64).reshape(-1)
+        wrong = np.abs(sums - 1.0) > allowed
+        if np.count_nonzero(wrong):
+            kept = np.broadcast_to(counted.rows(), batch) if kept is None else kept
+            wrong &= kept[index].reshape(-1)
+            if none is not None:
+                wrong &= ~moved(none, axis, -1)[index].any(axis=-1).reshape(-1)
+        if np.count_nonzero(wrong):
+            first = int(np.argmax(wrong))
+            at: list[Any] = list(map(int, np.unravel_index(span.start + first, batch)))
+            at.insert(axis, ":")
+            raise ValueError(
+                f"{_element(name, tuple(at))} sums to {sums[first]:.9g}, not 1 (within "
+                f"{allowed:.1g}): divide counts or weights by their sum{remedy}"
+            )
     return found
 
 
@@ -312,8 +315,8 @@ def labels(
     axis: int,
     ignore_index: int | None,
     counted: Counted = ALL,
-) -> tuple[NDArray[np.intp], NDArray[np.bool_] | None]:
-    """Return class indices, 0 for what is none and does not count, and a mask if any is ignored."""
+) -> tuple[NDArray[np.integer[Any]], NDArray[np.bool_] | None, bool]:
+    """Return class indices, a mask if any is ignored, and whether all are valid, counted or not."""
     found = _array("labels", value)
     if found.size == 0:
         found = found.astype(np.intp)  # [] has no type of its own
@@ -330,20 +333,23 @@ def labels(
         rule = "class indices are integers; use labels.astype(int) if these are whole numbers"
         _refuse_dtype("labels", found, rule)
     classes = shape[axis]
-    wrong = (found < 0) | (found >= classes)
-    kept = None
+    kept, rows, all_valid = None, None, True
     if ignore_index is not None:
         kept = found != _integer("ignore_index", ignore_index)
-    if np.count_nonzero(wrong):
-        bad = wrong & counted._replace(kept=kept).rows()
-        if np.count_nonzero(bad):
-            index = _first(bad)
+    for span, place in spans(batch, SPAN):
+        wrong = ((found[span] < 0) | (found[span] >= classes)).reshape(-1)
+        if np.count_nonzero(wrong):
+            if rows is None:
+                all_valid, rows = False, np.broadcast_to(counted._replace(kept=kept).rows(), batch)
+            wrong &= rows[span].reshape(-1)
+        if np.count_nonzero(wrong):
+            first = place.start + int(np.argmax(wrong))
+            index = tuple(map(int, np.unravel_index(first, batch)))
             raise IndexError(
                 f"{_element('labels', index)} is {found[index]}: the labels of {classes} classes "
                 f"are 0 to {classes - 1}; to leave out a label, name it as ignore_index"
             )
-        found = np.where(wrong, 0, found)
-    return found.astype(np.intp, copy=False), kept
+    return found, kept, all_valid
 
 
 def _remedy_for_labels(found: Shape, predictions: str, shape: Shape, axis: int) -> str:

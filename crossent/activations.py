@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crossent import _validate
-from crossent._kernels import careful
-from crossent._spans import WIDE, Array, map_rows, scalar
+from crossent._kernels import careful, long
+from crossent._spans import SPAN, WIDE, Array, Fill, fill_rows, map_rows, scalar
 
 
 def logsumexp(
@@ -66,9 +66,13 @@ def logsumexp(
     """
     array = _validate.floating("z", z)
     reduced = _validate.axes("z", array, axis)
+    rows, _ = _joined(array, reduced)
     whole = len(reduced) == array.ndim
     dtype = WIDE if whole else array.dtype
-    result = map_rows(careful.logsumexp, _joined(array, reduced)[0], dtype)
+    if rows.shape[-1] > SPAN:
+        result = fill_rows(long.logsumexp, rows, np.empty(rows.shape[:-1], dtype))
+    else:
+        result = map_rows(careful.logsumexp, rows, dtype)
     if whole:
         result = np.asarray(scalar(result[()], array.dtype))
     return np.expand_dims(result, reduced)[()] if keepdims else result[()]
@@ -118,7 +122,7 @@ def softmax(z: ArrayLike, *, axis: int | tuple[int, ...] | None = -1) -> NDArray
     >>> crossent.softmax([0.0, 0.0])
     array([0.5, 0.5])
     """
-    return _along(careful.softmax, z, axis)
+    return _along(careful.softmax, long.softmax, z, axis)
 
 
 def log_softmax(z: ArrayLike, *, axis: int | tuple[int, ...] | None = -1) -> NDArray[Any]:
@@ -161,7 +165,7 @@ def log_softmax(z: ArrayLike, *, axis: int | tuple[int, ...] | None = -1) -> NDA
     >>> crossent.log_softmax([40.0, 0.0])
     array([-4.24835426e-18, -4.00000000e+01])
     """
-    return _along(careful.log_softmax, z, axis)
+    return _along(careful.log_softmax, long.log_softmax, z, axis)
 
 
 def sigmoid(z: ArrayLike) -> Any:
@@ -241,11 +245,17 @@ def log_sigmoid(z: ArrayLike) -> Any:
 
 
 def _along(
-    kernel: Callable[[Array], Array], z: ArrayLike, axis: int | tuple[int, ...] | None
+    kernel: Callable[[Array], Array],
+    long_kernel: Fill,
+    z: ArrayLike,
+    axis: int | tuple[int, ...] | None,
 ) -> NDArray[Any]:
     array = _validate.floating("z", z)
     rows, order = _joined(array, _validate.axes("z", array, axis))
-    result = map_rows(kernel, rows, array.dtype)
+    if rows.shape[-1] > SPAN:
+        result = fill_rows(long_kernel, rows, np.empty(rows.shape, array.dtype))
+    else:
+        result = map_rows(kernel, rows, array.dtype)
     ordered = result.reshape([array.shape[one] for one in order])
     return ordered.transpose(np.argsort(order))[()]
 

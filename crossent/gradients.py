@@ -1,7 +1,10 @@
 """Gradients of the losses in closed form, and a check of them."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -38,14 +41,7 @@ def value_and_grad(loss: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
     >>> f([0.0, 0.0], [1, 0])
     (np.float64(0.6931471805599453), array([-0.25,  0.25]))
     """
-    build = _form_of(loss)
-
-    def evaluate(*arrays: ArrayLike, **options: Any) -> tuple[Any, Any]:
-        with np.errstate(all="ignore"):
-            value, gradient = build(*arrays, **options).evaluate(want_gradient=True)
-            return value, gradient
-
-    return evaluate
+    return _derived(value_and_grad, loss)
 
 
 def grad(loss: Callable[..., Any]) -> Callable[..., Any]:
@@ -84,12 +80,39 @@ def grad(loss: Callable[..., Any]) -> Callable[..., Any]:
     >>> crossent.grad(crossent.sparse_categorical_cross_entropy_with_logits)([[40.0, 0.0]], [0])
     array([[-4.24835426e-18,  4.24835426e-18]])
     """
-    both = value_and_grad(loss)
+    return _derived(grad, loss)
 
-    def gradient(*arrays: ArrayLike, **options: Any) -> Any:
-        return both(*arrays, **options)[1]
 
-    return gradient
+@cache
+def _derived(make: Callable[..., Any], loss: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what ``grad`` or ``value_and_grad`` makes of a loss: a function with a name."""
+    build = _form_of(loss)
+
+    def function(*arrays: ArrayLike, **options: Any) -> Any:
+        with np.errstate(all="ignore"):
+            both = build(*arrays, **options).evaluate(want_gradient=True)
+            return both if make is value_and_grad else both[1]
+
+    what = "Gradient" if make is grad else "Value and gradient"
+    function.__name__ = function.__qualname__ = f"{make.__name__}_of_{loss.__name__}"
+    function.__doc__ = (
+        f"{what} of ``{loss.__name__}``.\n\n"
+        f"Takes the arguments of the loss; ``crossent.{make.__name__}`` says what is returned."
+    )
+    # Without the types, which fill a page of help().
+    bare = [
+        one.replace(annotation=one.empty) for one in inspect.signature(loss).parameters.values()
+    ]
+    vars(function)["__signature__"] = inspect.Signature(bare)
+    return function
+
+
+def __getattr__(name: str) -> Callable[..., Any]:
+    """Return a function that ``grad`` or ``value_and_grad`` makes, by the name pickle knows."""
+    for make, loss in product((grad, value_and_grad), FORMS):
+        if name == f"{make.__name__}_of_{loss.__name__}":
+            return _derived(make, loss)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Entropy, cross-entropy and the divergences between two distributions."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,8 +10,8 @@ from numpy.typing import ArrayLike
 from crossent import _kernels, _validate
 from crossent._forms import FORMS, Dense, Form, differentiable
 from crossent._kernels import divergences
-from crossent._spans import WIDE, Array, map_rows, moved, scalar
-from crossent._sums import row_sums
+from crossent._spans import SPAN, WIDE, Array, map_rows, moved, rows_of, scalar, spans
+from crossent._sums import sums_of
 from crossent.losses import sparse_categorical_cross_entropy_with_logits
 
 
@@ -280,12 +281,14 @@ def _information(
         name: _validate.distribution(name, array, positions[name] + array.ndim)
         for name, array in arrays.items()
     }
-    position = next(iter(positions.values()))
-    wide = (np.moveaxis(array.astype(WIDE), position, -1) for array in arrays.values())
-    values = terms(*wide)
-    sums = row_sums(values.reshape(-1, values.shape[-1])).reshape(values.shape[:-1])
-    result, dtype = sums / log_base, _validate.common_dtype(*arrays.values())
-    return result.astype(dtype) if result.ndim else scalar(result[()], dtype)
+    last = (moved(array, positions[name], -1) for name, array in arrays.items())
+    rows = np.broadcast_arrays(*last)
+    *batch, classes = rows[0].shape
+    dtype = _validate.common_dtype(*arrays.values())
+    result = np.empty(math.prod(batch), dtype if batch else WIDE)
+    for index, place in spans(tuple(batch), max(1, SPAN // classes)):
+        result[place] = sums_of(terms, *(rows_of(each, index) for each in rows)) / log_base
+    return result.reshape(batch) if batch else scalar(result[0], dtype)
 
 
 def entropy_with_logits(logits: ArrayLike, *, axis: int = -1, base: float | None = None) -> Any:

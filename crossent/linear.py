@@ -11,7 +11,7 @@ from crossent._forms import Form, Labels, differentiable, divide_by
 from crossent._kernels import fast
 from crossent._spans import WIDE, Array, scalar
 from crossent._sums import block_sums, total
-from crossent._validate import Counted
+from crossent._validate import Counted, Reduction
 
 ROWS = 1 << 10  # of `hidden` at a time: enough to make a matrix product efficient
 LOGITS = 1 << 19  # at a time
@@ -36,7 +36,7 @@ def linear_cross_entropy(
     sample_weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
     ignore_index: int | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> "LinearForm":
     r"""Cross-entropy of the logits of a linear layer, which are never all in memory.
 
@@ -96,12 +96,13 @@ def linear_cross_entropy(
     h, w, b = _validate.linear(hidden, weight, bias)
     logits = (*h.shape[:-1], len(w))
     sample = _validate.weight("sample_weight", sample_weight, logits[:-1])
-    y, counted = _validate.labels(
+    given, counted, all_valid = _validate.labels(
         labels, "hidden @ weight.T", logits, h.ndim - 1, ignore_index, Counted(sample)
     )
     class_weights = _validate.weight_of_classes(class_weight, len(w))
     smoothing = _validate.fraction("label_smoothing", label_smoothing)
     _validate.reduction(reduction)
+    y = Labels(given, None, 0.0, len(w), all_valid).of(())
     counted = np.ones(y.shape, bool) if counted is None else counted
     sample = (counted * sample).reshape(-1).astype(WIDE)
     mass = sample * class_weights[y].reshape(-1)

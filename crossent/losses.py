@@ -15,7 +15,7 @@ from crossent import _kernels, _validate
 from crossent._forms import Dense, Form, Labels, Pair, differentiable
 from crossent._kernels import Kernel
 from crossent._spans import moved
-from crossent._validate import Counted, Floats
+from crossent._validate import Counted, Floats, Reduction
 
 RAW = "; raw scores go to the same loss _with_logits"
 
@@ -27,7 +27,7 @@ def binary_cross_entropy(
     *,
     sample_weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Form:
     r"""Binary cross-entropy of probabilities.
 
@@ -83,7 +83,7 @@ def binary_cross_entropy_with_logits(
     pos_weight: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Form:
     r"""Binary cross-entropy of logits.
 
@@ -151,7 +151,7 @@ def binary_focal_loss_with_logits(
     gamma: float = 2.0,
     alpha: float | None = None,
     sample_weight: ArrayLike | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Form:
     r"""Focal loss of logits: binary cross-entropy in which easy elements count less.
 
@@ -223,7 +223,7 @@ def categorical_cross_entropy(
     class_weight: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Form:
     r"""Cross-entropy of probabilities under target distributions.
 
@@ -278,7 +278,7 @@ def categorical_cross_entropy_with_logits(
     class_weight: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Form:
     r"""Cross-entropy of logits under target distributions.
 
@@ -338,7 +338,7 @@ def sparse_categorical_cross_entropy(
     sample_weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
     ignore_index: int | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Form:
     r"""Cross-entropy of probabilities under class indices.
 
@@ -394,7 +394,7 @@ def sparse_categorical_cross_entropy_with_logits(
     sample_weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
     ignore_index: int | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Form:
     r"""Cross-entropy of logits under class indices.
 
@@ -480,7 +480,7 @@ class _Options(NamedTuple):
 
     sample_weight: ArrayLike | None
     label_smoothing: float
-    reduction: str
+    reduction: Reduction
     axis: int
     class_weight: ArrayLike | None
     ignore_index: int | None = None
@@ -515,11 +515,11 @@ def _categorical(
     counted = Counted(sample, None, w)
     target: Labels | Dense
     if sparse:
-        y, kept = _validate.labels(
+        y, kept, all_valid = _validate.labels(
             targets, source.name, array.shape, axis, options.ignore_index, counted
         )
         counted = counted._replace(kept=kept)
-        target = Labels(y, w, smoothing, shape[-1])
+        target = Labels(y, w, smoothing, shape[-1], all_valid)
     else:
         t = _validate.dense_targets(targets, source.name, array, axis, counted)
         target = Dense(moved(t, axis, -1), w, smoothing)

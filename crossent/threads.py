@@ -9,7 +9,8 @@ def get_num_threads() -> int:
     Returns
     -------
     int
-        At first the number of processors.
+        At first ``OMP_NUM_THREADS``, where the environment sets it, or the number of processors
+        that the process may use.
 
     Examples
     --------
@@ -38,8 +39,9 @@ def set_num_threads(threads: int) -> None:
     Notes
     -----
     Losses and gradients of more than a million predictions are shared. The results are the
-    same for any number of threads, to the last bit. ``torch.set_num_threads`` is the same for
-    torch.
+    same for any number of threads, to the last bit. One call at a time is shared; others that run
+    meanwhile keep to the threads that call them, as do all where no thread can be started.
+    ``torch.set_num_threads`` is the same for torch.
 
     Examples
     --------

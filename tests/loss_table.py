@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import crossent
+from crossent._validate import Reduction
 
 Array = NDArray[Any]
 
-REDUCTIONS = ("none", "sum", "mean", "weighted_mean")
+REDUCTIONS: tuple[Reduction, ...] = ("none", "sum", "mean", "weighted_mean")
 
 
 @dataclass(frozen=True)

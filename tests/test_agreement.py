@@ -515,9 +515,9 @@ def test_small_loss(margin: float, dtype: Dtype) -> None:
     """Every peer returns 0.0, and 0 for the gradient of the true class; mpmath knows better."""
     z, labels = np.array([[margin, 0]], dtype), np.array([0])
     true = _true(z[0], 0)
-    value, slope = crossent.value_and_grad(SPARSE)(z, labels)
-    assert value == pytest.approx(true, rel=1e-6, abs=0)
-    assert slope[0] == pytest.approx([-true, true], rel=1e-6, abs=0)
+    loss, gradient = crossent.value_and_grad(SPARSE)(z, labels)
+    assert loss == pytest.approx(true, rel=1e-6, abs=0)
+    assert gradient[0] == pytest.approx([-true, true], rel=1e-6, abs=0)
     for peer in (TORCH, KERAS, TF_NN):
         value, slope = peer(SPARSE.__name__, z, labels, reduction="none")
         assert value[0] == 0

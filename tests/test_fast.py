@@ -142,10 +142,11 @@ def test_large_is_as_its_parts(dtype: Any) -> None:
     ):
         w = weight[:, None] if targets.ndim == 2 else weight
         options: Any = {"sample_weight": w, "reduction": "none"}
-        value, slope = crossent.value_and_grad(loss)(z, targets, **options)
+        call: Any = crossent.value_and_grad(loss)
+        value, slope = call(z, targets, **options)
         for rows in (slice(0, 100), slice(100, 1100), slice(6000, 7000)):
             options["sample_weight"] = w[rows]
-            part = crossent.value_and_grad(loss)(z[rows], targets[rows], **options)
+            part = call(z[rows], targets[rows], **options)
             ulp = np.finfo(dtype).eps * bound(loss, z[rows])
             for whole, expected in zip((value[rows], slope[rows]), part, strict=True):
                 scale = np.abs(expected).astype(float)
@@ -272,7 +273,8 @@ def test_weights_beyond_float32(options: dict[str, Any]) -> None:
 
 def test_a_mass_beyond_float32() -> None:
     z = np.linspace(-3, 3, 70_000).astype(np.float32)
-    t, options = np.ones_like(z), {"alpha": 1e-46, "reduction": "weighted_mean"}
+    t = np.ones_like(z)
+    options: dict[str, Any] = {"alpha": 1e-46, "reduction": "weighted_mean"}
     ask = crossent.value_and_grad(binary_focal_loss_with_logits)
     value, slope = ask(z, t, **options)
     true = ask(z.astype(float), t, **options)
@@ -297,4 +299,5 @@ def test_a_linear_layer_does_not_lift_subnormal_exponentials() -> None:
         bias.astype(np.float64), 0
     )[1]
     rtol = bound(LOSS_OF_LABELS, bias) * 2.0**-23
+    assert slopes.bias is not None
     np.testing.assert_allclose(slopes.bias, expected, rtol=rtol)

@@ -17,6 +17,7 @@ from crossent import (
     value_and_grad,
 )
 from crossent._forms import FORMS, Dense, Labels, Pair
+from crossent._validate import Reduction
 
 ULP = 2.0**-52  # the largest relative size of a unit in the last place of a float64
 P = np.array([[0.5, 0.25, 0.25], [0.125, 0.125, 0.75], [0.25, 0.5, 0.25]])
@@ -95,19 +96,19 @@ def test_weights_and_targets_are_taken_exactly() -> None:
 
 
 @pytest.mark.parametrize("reduction", ["none", "mean", "weighted_mean"])
-def test_weights_in_float16_are_computed_with_in_float64(reduction: str) -> None:
+def test_weights_in_float16_are_computed_with_in_float64(reduction: Reduction) -> None:
     random = np.random.default_rng(8)
     z, labels = random.normal(size=(200, 5)), random.integers(0, 5, 200)
     sample = random.uniform(size=200).astype(np.float16)
     classes = random.uniform(size=5).astype(np.float16)
     call = value_and_grad(sparse_categorical_cross_entropy_with_logits)
-    weights: dict[str, Any]
-    for weights in (
+    options: list[dict[str, Any]] = [
         {"sample_weight": sample},
         {"class_weight": classes},
         {"sample_weight": sample, "class_weight": classes},
-    ):
-        wide = {name: weight.astype(np.float64) for name, weight in weights.items()}
+    ]
+    for weights in options:
+        wide: dict[str, Any] = {name: weight.astype(np.float64) for name, weight in weights.items()}
         got = call(z, labels, reduction=reduction, **weights)
         expected = call(z, labels, reduction=reduction, **wide)
         for half, double in zip(got, expected, strict=True):
@@ -127,7 +128,7 @@ def test_a_weighted_mean_divides_by_weights_of_any_sum() -> None:
 
 
 @pytest.mark.parametrize("reduction", ["mean", "weighted_mean"])
-def test_mean_over_nothing_is_nan_with_a_warning(reduction: str) -> None:
+def test_mean_over_nothing_is_nan_with_a_warning(reduction: Reduction) -> None:
     warns = pytest.warns(
         RuntimeWarning,
         match="^mean over nothing is nan: every element is ignored, of weight 0, or missing$",

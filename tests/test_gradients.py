@@ -1,5 +1,9 @@
 """Gradients: against numerical derivatives, in the limits, and as accurate as the losses."""
 
+import inspect
+import multiprocessing
+import pickle
+import pydoc
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -75,6 +79,51 @@ def test_closed_form_is_the_numerical_derivative(name: str, reduction: str) -> N
 def test_gradient_of_one_number_is_a_number() -> None:
     assert isinstance(grad(binary_logits)(0.0, 1), np.float64)
     assert grad(binary_logits)(0.0, 1) == -0.5
+
+
+# --- what is returned is a function like any other ------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [grad, value_and_grad])
+@pytest.mark.parametrize("loss", FORMS)
+def test_what_is_returned_has_a_name_and_says_what_it_does(
+    make: Callable[..., Any], loss: Callable[..., Any]
+) -> None:
+    function, name = make(loss), f"{make.__name__}_of_{loss.__name__}"
+    assert function.__name__ == function.__qualname__ == name
+    assert make(loss) is function
+    own = inspect.signature(loss).parameters.values()
+    bare = [one.replace(annotation=one.empty) for one in own]
+    signature = inspect.signature(function)
+    assert list(signature.parameters.values()) == bare
+    text = pydoc.plain(pydoc.render_doc(function))
+    assert f"\n{name}{signature}\n" in text
+    assert f"radient of ``{loss.__name__}``" in text
+    assert f"``crossent.{make.__name__}``" in text
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("make", [grad, value_and_grad])
+@pytest.mark.parametrize("loss", FORMS)
+def test_what_is_returned_can_be_pickled(
+    loss: Callable[..., Any], make: Callable[..., Any], protocol: int
+) -> None:
+    function = make(loss)
+    assert pickle.loads(pickle.dumps(function, protocol)) is function  # noqa: S301
+
+
+def test_what_is_returned_reaches_a_process_that_never_made_it() -> None:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        (slope,) = pool.starmap(grad(sparse_logits), [([[0.0, 0.0]], [0])])
+        ((value, _),) = pool.starmap(value_and_grad(sparse_logits), [([[0.0, 0.0]], [0])])
+    assert slope.tolist() == [[-0.5, 0.5]]
+    assert value == np.log(2)
+
+
+@pytest.mark.parametrize("name", ["grad_of_nothing", "entropy_of_binary_cross_entropy", "gard"])
+def test_other_names_are_not_found(name: str) -> None:
+    with pytest.raises(AttributeError, match=f"module 'crossent.gradients' has no .* '{name}'"):
+        getattr(crossent.gradients, name)
 
 
 # --- accuracy -------------------------------------------------------------------------------------

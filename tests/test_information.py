@@ -369,7 +369,7 @@ def test_divergence_and_its_gradient_along_an_axis(axis: int) -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"temperature": 3.7}, {"base": 2}, {"base": 0.5}])
-def test_gradient_of_a_divergence_is_its_derivative_for_q(options: dict[str, float]) -> None:
+def test_gradient_of_a_divergence_is_its_derivative_for_q(options: dict[str, Any]) -> None:
     p, q = np.random.default_rng(4).normal(size=(2, 3, 4))
     check = crossent.check_grad(kl_divergence_with_logits, p, q, **options)
     assert check.error < 1e-12

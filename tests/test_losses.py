@@ -246,7 +246,7 @@ def test_focal_options() -> None:
 
 
 def test_a_single_row() -> None:
-    loss = sparse_categorical_cross_entropy_with_logits([0.0, 0.0], 1, reduction="none")
+    loss: Any = sparse_categorical_cross_entropy_with_logits([0.0, 0.0], 1, reduction="none")
     assert isinstance(loss, np.float64)
     assert loss == pytest.approx(LN2, rel=ULP, abs=0)
     assert isinstance(binary_cross_entropy(0.5, 1, reduction="none"), np.float64)

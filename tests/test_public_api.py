@@ -104,6 +104,40 @@ def test_docstring(name: str) -> None:
     assert doctest.DocTestFinder(recurse=False).find(function)[0].examples
 
 
+def parameters_in_stub() -> dict[str, list[set[str]]]:
+    """What each function takes in each of its overloads, as type checkers are told."""
+    body = ast.parse((ROOT / "crossent" / "__init__.pyi").read_text(encoding="utf-8")).body
+    options: dict[str, set[str]] = {"TypedDict": set()}
+    result: dict[str, list[set[str]]] = {}
+    for node in body:
+        if isinstance(node, ast.ClassDef):
+            fields = {
+                ast.unparse(one.target) for one in node.body if isinstance(one, ast.AnnAssign)
+            }
+            inherited = options.get(ast.unparse(node.bases[0]), set())
+            options[node.name] = fields | inherited
+        elif isinstance(node, ast.FunctionDef):
+            named = {one.arg for one in (*node.args.args, *node.args.kwonlyargs)}
+            more = ast.unparse(node.args.kwarg.annotation or node) if node.args.kwarg else ""
+            unpacked = options.get(more.removeprefix("Unpack[").removesuffix("]"), {"options"})
+            result.setdefault(node.name, []).append(named | unpacked if more else named)
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                if alias.asname:
+                    result[alias.asname] = [
+                        set(inspect.signature(getattr(crossent, alias.name)).parameters)
+                    ]
+    return result
+
+
+def test_type_checkers_are_told_of_every_parameter() -> None:
+    told = parameters_in_stub()
+    assert set(told) == set(crossent.__all__)
+    for name, overloads in told.items():
+        parameters = set(inspect.signature(getattr(crossent, name)).parameters)
+        assert all(overload == parameters for overload in overloads), name
+
+
 def test_version_is_that_of_the_distribution() -> None:
     metadata = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert crossent.__version__ == metadata["project"]["version"]

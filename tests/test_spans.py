@@ -90,3 +90,87 @@ def test_rows_longer_than_the_scratch() -> None:
         one, its_slope = ask(z[row], labels[row], reduction="none")
         assert value[row] == one
         np.testing.assert_array_equal(slope[row], its_slope)
+
+
+# --- constant memory: less than input and result -------------------------------------------------
+
+FEW = 6 << 20  # bytes
+NARROW = (1_000_000, 2)
+INFORMATION: list[Any] = [
+    crossent.entropy, crossent.cross_entropy, crossent.kl_divergence, crossent.js_divergence,
+]  # fmt: skip
+
+
+def beyond_the_result(call: Any) -> int:
+    """Return the peak of a call beyond what it returns, in bytes."""
+    return peak(call) - int(np.asarray(call()).nbytes)
+
+
+@pytest.mark.parametrize("labels", [np.int64, np.uint8])
+@pytest.mark.parametrize("options", [{}, {"class_weight": [1.0, 2.0]}, {"label_smoothing": 0.1}])
+@pytest.mark.usefixtures("one_thread")
+def test_labels_of_narrow_rows_are_not_copied_whole(labels: Any, options: dict[str, Any]) -> None:
+    z, y = np.zeros(NARROW, np.float32), np.zeros(NARROW[0], labels)
+    y[::3] = 100
+    options = {"ignore_index": 100, "reduction": "weighted_mean", **options}
+    assert peak(lambda: sparse_categorical_cross_entropy_with_logits(z, y, **options)) < FEW
+
+
+@pytest.mark.parametrize("axis", [-1, 0])
+@pytest.mark.usefixtures("one_thread")
+def test_sums_of_narrow_rows_are_not_kept(axis: int) -> None:
+    p = np.full(NARROW if axis == -1 else NARROW[::-1], 0.5, np.float32)
+    loss = crossent.categorical_cross_entropy
+    assert peak(lambda: loss(p, p, axis=axis, class_weight=[1.0, 2.0])) < FEW
+    assert beyond_the_result(lambda: crossent.entropy(p, axis=axis)) < FEW
+
+
+@pytest.mark.parametrize("function", INFORMATION)
+@pytest.mark.parametrize("shape", [NARROW, (2_000_000,), (20, 1000, 100)])
+def test_information_takes_constant_memory(function: Any, shape: Any) -> None:
+    axis = 1 if len(shape) == 3 else -1
+    p = np.full(shape, 1 / shape[axis], np.float32)
+    pair = [p] if function is crossent.entropy else [p, p]
+    assert beyond_the_result(lambda: function(*pair, axis=axis)) < FEW
+
+
+def test_what_is_broadcast_takes_constant_memory() -> None:
+    p, q = np.full((300, 1, 10), 0.1), np.full((300, 10), 0.1)
+    assert beyond_the_result(lambda: crossent.kl_divergence(p, q)) < FEW
+
+
+@pytest.mark.parametrize("function", [crossent.softmax, crossent.log_softmax, crossent.logsumexp])
+@pytest.mark.parametrize("shape", [NARROW, (2_000_000,)])
+@pytest.mark.parametrize("top", [0.0, 400.0])
+def test_activations_take_constant_memory(function: Any, shape: Any, top: float) -> None:
+    z = np.zeros(shape, np.float32)
+    z[..., 1] = top
+    assert beyond_the_result(lambda: function(z)) < FEW
+    if function is crossent.logsumexp:
+        assert beyond_the_result(lambda: function(z, axis=None)) < FEW
+
+
+@pytest.mark.parametrize("loss", [
+    crossent.categorical_cross_entropy_with_logits,
+    crossent.categorical_cross_entropy,
+    sparse_categorical_cross_entropy_with_logits,
+    crossent.sparse_categorical_cross_entropy,
+])  # fmt: skip
+@pytest.mark.parametrize("smoothed", [False, True])
+@pytest.mark.usefixtures("one_thread")
+def test_losses_of_one_long_row_take_constant_memory(loss: Any, smoothed: bool) -> None:
+    classes = 2_000_000
+    p = np.full((1, classes), 1 / classes, np.float32)
+    targets = [3] if "sparse" in loss.__name__ else p
+    options: dict[str, Any] = {}
+    if smoothed:
+        options = {"label_smoothing": 0.1, "class_weight": np.ones(classes)}
+    assert peak(lambda: loss(p, targets, **options)) < FEW
+    gradient = crossent.grad(loss)
+    assert beyond_the_result(lambda: gradient(p, targets, **options)) < FEW
+
+
+@pytest.mark.parametrize("function", [crossent.sigmoid, crossent.log_sigmoid])
+def test_elementwise_functions_take_constant_memory(function: Any) -> None:
+    z = np.zeros(2_000_000, np.float32)
+    assert beyond_the_result(lambda: function(z)) < FEW

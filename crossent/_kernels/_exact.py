@@ -82,10 +82,16 @@ def _direct(z: Array, y: NDArray[np.intp]) -> Parts:
     one = p[own]
     p[own] = 0.0
     others = row_sums(p)
+    sides = direct_balance(one, others)
+    p /= (others + one)[:, None]
+    p[own] = sides.of_own
+    return Parts(sides.loss, sides.miss, p, 1.0)
+
+
+def direct_balance(one: Array, others: Array) -> "Sides":
+    """Weigh exponentials against the sums of those of the others, where nothing is shifted."""
     whole = others + one
-    p /= whole[:, None]
-    p[own] = one / whole
-    return Parts(np.log1p(others / one), others / whole, p, 1.0)
+    return Sides(np.log1p(others / one), others / whole, one / whole, 1.0 / whole, np.ones(1))
 
 
 def _shifted(z: Array, y: NDArray[np.intp]) -> Parts:
@@ -95,12 +101,41 @@ def _shifted(z: Array, y: NDArray[np.intp]) -> Parts:
     z = z.copy()
     z[own] = -np.inf
     top = z.max(axis=1)
+    p = powers(z, top)
+    others = row_sums(p)
+    sides = balance(z_y, top, others)
+    p *= sides.of_others[:, None]
+    p[own] = sides.of_own
+
+    # Two logits at +∞ leave their own probabilities without a limit; the others still vanish.
+    infinite = z == np.inf
+    infinite[own] = z_y == np.inf
+    tied = (infinite.sum(axis=1) > 1) & ~np.isnan(others + z_y)
+    p[tied] = np.where(infinite[tied], np.nan, 0.0)
+    return Parts(sides.loss, sides.miss, p, sides.subnormal_unit)
+
+
+def powers(z: Array, top: Array) -> Array:
+    """Return e^(z − top) of each row, the rounding of the difference repaired."""
     gap, rounding = difference(z, top[:, None])
-    p = np.exp(gap)
+    p: Array = np.exp(gap)
     p += p * rounding
     p[z == top[:, None]] = 1.0
-    others = row_sums(p)
+    return p
 
+
+class Sides(NamedTuple):
+    """One class of each row against all the others, each in the row's subnormal unit."""
+
+    loss: Array  # −log p_y
+    miss: Array  # 1 − p_y
+    of_own: Array  # p_y
+    of_others: Array  # what turns the powers of the others into their probabilities
+    subnormal_unit: Array
+
+
+def balance(z_y: Array, top: Array, others: Array) -> Sides:
+    """Weigh logits against the sums of the powers of the others, shifted by ``top``."""
     # The smaller side is scaled by e^−|margin|, the other by 1.
     margin, rounding = difference(z_y, top)
     ahead = margin > 0.0
@@ -112,16 +147,8 @@ def _shifted(z: Array, y: NDArray[np.intp]) -> Parts:
     odds = np.where(ahead, others * small, others)
     whole = odds + one
     loss = np.where(ahead, np.log1p(odds), (np.log(whole) - rounding) - margin)
-    p *= (np.where(ahead, small, 1.0) / whole)[:, None]
-    p[own] = one / (whole * subnormal_unit)
-    miss = odds / whole
-
-    # Two logits at +∞ leave their own probabilities without a limit; the others still vanish.
-    infinite = z == np.inf
-    infinite[own] = z_y == np.inf
-    tied = (infinite.sum(axis=1) > 1) & ~np.isnan(others + z_y)
-    p[tied] = np.where(infinite[tied], np.nan, 0.0)
-    return Parts(loss, miss, p, subnormal_unit)
+    of_others = np.where(ahead, small, 1.0) / whole
+    return Sides(loss, odds / whole, one / (whole * subnormal_unit), of_others, subnormal_unit)
 
 
 TwoParts = tuple[Array, Any]  # a number rounded, and what rounding took from it

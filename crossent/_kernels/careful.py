@@ -30,7 +30,8 @@ def log_softmax(z: Array) -> Array:
     """Return the logarithms of the probabilities of each row."""
     best = z.argmax(axis=1)
     parts = leave_one_out(z, best)
-    return 0.0 - _surprise(_gap(z, best), parts.loss * parts.subnormal_unit)
+    least = column(parts.loss * parts.subnormal_unit)
+    return 0.0 - surprise(z, column(z[np.arange(len(z)), best]), least)
 
 
 def logsumexp(z: Array) -> Array:
@@ -41,16 +42,11 @@ def logsumexp(z: Array) -> Array:
     return np.where(np.isinf(top), top, top + parts.loss * parts.subnormal_unit)
 
 
-def _gap(z: Array, best: NDArray[np.intp]) -> Array:
-    """Return how far each logit is below the best."""
-    top = z[np.arange(len(z)), best][:, None]
-    return np.where(z == top, 0.0, top - z)
-
-
-def _surprise(gap: Array, least: Array) -> Array:
-    """Return −log p of each class, a sum of two terms ≥ 0, from that of the best class."""
+def surprise(z: Array, top: Any, least: Any, unit: Any = 1.0) -> Array:
+    """Return −log p of each class, a sum of two terms ≥ 0, from that of the best, in a unit."""
+    gap = np.where(z == top, 0.0, top - z) / unit
     # An infinite gap needs no second term, which has no limit where two logits are +∞.
-    return np.where(gap == np.inf, np.inf, gap + least[:, None])
+    return np.where(gap == np.inf, np.inf, gap + least)
 
 
 def sigmoid(z: Array) -> Array:
@@ -78,8 +74,9 @@ def dense_logits(z: Array, want_gradient: bool, mass: Array) -> Answer:
     best = z.argmax(axis=1)
     parts = leave_one_out(z, best)
     subnormal_unit = parts.subnormal_unit
-    gap = _gap(z, best) / column(subnormal_unit)
-    loss = row_sums(weighted(mass, _surprise(gap, parts.loss)))
+    top = column(z[np.arange(len(z)), best])
+    each = surprise(z, top, column(parts.loss), column(subnormal_unit))
+    loss = row_sums(weighted(mass, each))
     if not want_gradient:
         return loss, None, subnormal_unit
     # p_j Σ_k m_k − m_j, written without the difference of what is nearly equal for m one-hot.

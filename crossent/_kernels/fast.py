@@ -28,7 +28,14 @@ def label_logits(span: Span, y: NDArray[np.intp]) -> tuple[Array, Sure]:
     for rows, tile in span.tiles():
         at_label = np.arange(0, tile.x.size, tile.x.shape[1]) + y[rows]
         np.exp(tile.x.reshape(-1)[at_label], out=one[rows], dtype=WIDE)
-        e = exponentials(tile.x, tile.scratch)
+        # A row longer than the scratch is worked on in its gradient (of float16, in a copy).
+        room = tile.scratch
+        if tile.x.size > room.size and tile.gradient is not None:
+            room = np.asarray(tile.gradient, room.dtype).reshape(-1)
+        if tile.x.size > room.size:
+            others[rows] = sum_in_pieces(tile, y[rows])
+            continue
+        e = exponentials(tile.x, room)
         e.reshape(-1)[at_label] = 0.0
         others[rows] = add_up(e)
         if tile.gradient is not None:
@@ -38,6 +45,16 @@ def label_logits(span: Span, y: NDArray[np.intp]) -> tuple[Array, Sure]:
             np.multiply(e, factor[rows].astype(e.dtype)[:, None], out=tile.gradient)
     wanted = None if span.gradient is None else factor
     return from_sums(others, one, wanted, span.scale, span.scratch.dtype)
+
+
+def sum_in_pieces(tile: Span, y: NDArray[np.intp]) -> Array:
+    """Return the sum of the exponentials of all classes but y, of a row longer than the scratch."""
+    step, sums = tile.scratch.size, []
+    for start in range(0, tile.x.shape[1], step):
+        e = exponentials(tile.x[:, start : start + step], tile.scratch)
+        e[0, y[(y >= start) & (y < start + step)] - start] = 0.0
+        sums.append(block_sums(e)[0])
+    return row_sums(np.array([sums], WIDE))
 
 
 def from_sums(

@@ -213,12 +213,12 @@ class TwoLosses(Position):
     def losses(self, *logits: float) -> list[float]:
         """Return both losses of target 1, each at its logit."""
         z, other = logits or self.logits
-        return [binary(z, 1), crossent.sigmoid(-other) ** 2]
+        return [float(binary(z, 1)), float(crossent.sigmoid(-other) ** 2)]
 
     def slopes(self, *logits: float) -> list[float]:
         z, other = logits or self.logits
         square = -2 * crossent.sigmoid(-other) ** 2 * crossent.sigmoid(other)
-        return [crossent.grad(binary)(z, 1), square]
+        return [float(crossent.grad(binary)(z, 1)), float(square)]
 
     def figure(self) -> VegaLite:
         return figures.two_losses(self.start)

@@ -192,10 +192,9 @@ class FocalCurves(Position):
 
     def __post_init__(self) -> None:
         logit = np.log(self.probability / (1 - self.probability))
-        of = {"gamma": self.gamma, "alpha": self.alpha}
-        focal = crossent.value_and_grad(crossent.binary_focal_loss_with_logits)
-        plain = crossent.value_and_grad(binary)(logit, 1)
-        pairs = [plain, focal(logit, 1, **of), focal(-logit, 0, **of)]
+        loss = crossent.value_and_grad(crossent.binary_focal_loss_with_logits)
+        focal = functools.partial(loss, gamma=self.gamma, alpha=self.alpha)
+        pairs = [crossent.value_and_grad(binary)(logit, 1), focal(logit, 1), focal(-logit, 0)]
         self.losses, slopes = np.transpose(pairs)
         self.gradients = np.abs(slopes)
 
