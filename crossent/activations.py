@@ -102,7 +102,7 @@ def softmax(z: ArrayLike, *, axis: int = -1) -> NDArray[Any]:
     no limit and give nan there, as do rows of −∞ only; a nan gives nan in its own row.
 
     ``scipy.special.softmax``, ``torch.softmax`` and ``tf.nn.softmax`` give the same up to
-    :math:`|z_k - z_{\max}|` ulp, and nan for +∞.
+    :math:`4 + |z_k - z_{\max}|` ulp, and nan for +∞.
 
     References
     ----------

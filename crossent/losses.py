@@ -118,6 +118,8 @@ def binary_cross_entropy_with_logits(
     ValueError
         If a target is outside [0, 1] or nan, shapes differ, a weight is negative, infinite or does
         not broadcast, or an option is not one of its values.
+    TypeError
+        If an argument is not made of real numbers.
 
     Notes
     -----
@@ -187,7 +189,7 @@ def binary_focal_loss_with_logits(
 
     Notes
     -----
-    Within 5 + γ ulp (float16: 1 ulp); more than 65,536 logits within 8 + 3 γ ulp, which is faster.
+    Within 5 + γ ulp (float16: 1 ulp); more than 65,536 logits within 8 + 4 γ ulp, which is faster.
     The same holds for the gradient for hard targets; for soft targets its error is that of the
     larger of two terms that may cancel.
 
@@ -450,8 +452,8 @@ def sparse_categorical_cross_entropy_with_logits(
     ``categorical_cross_entropy_with_logits`` with one-hot targets.
 
     More than 65,536 logits within 10 ulp (float32: :math:`8 + 2.5 \max_k |z_k|` ulp, where no logit
-    counts for more than 88), which is faster. That is no more than a rounding of every logit does,
-    and at most two digits. No temporary has the size of the logits.
+    counts for more than 88), which is faster. That is about what the rounding of every logit does,
+    and less than two and a half digits. No temporary has the size of the logits.
 
     With class indices and weights torch's ``CrossEntropyLoss`` is "weighted_mean", also smoothed;
     with class probabilities, and in the binary losses, it is "mean", as Keras and its
