@@ -59,9 +59,9 @@ Left out as ill-conditioned by nature: logsumexp near 0, and gradients of soft o
 near p = y, where the result is less than half of the larger of the two terms whose difference it
 is. The tests hold crossent to its bound there, too, in ulp of that term.
 
-crossent states a bound of 4 ulp in float64 and float32 and of 1 ulp in float16. Wider are, in
-float64: perplexity, 4 + 2 log PP; focal loss, 5 + γ; and gradients of soft or smoothed targets, 4
-ulp of their larger term, which may be 8 of the result; in float32: the sparse loss of more than
+crossent states a bound of 4 to 8 ulp in float64 and float32 and of 1 ulp in float16. Wider are, in
+float64: perplexity, 4 + 4 log PP; focal loss, 8 + γ; and gradients of soft or smoothed targets, 10
+ulp of their larger term, which may be 20 of the result; in float32: the sparse loss of more than
 65,536 logits and its gradient, 8 + 2.5 max |z|, as the rounding of every logit would have it.
 
 {versions}.

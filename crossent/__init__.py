@@ -1,4 +1,20 @@
-"""Cross-entropy losses for NumPy, accurate to the last digits."""
+"""Cross-entropy losses for NumPy, accurate to the last digits.
+
+The kind of input is in the name: losses take probabilities, or ``_with_logits`` logits, and then
+the targets: ``binary_`` numbers from 0 to 1, ``categorical_`` distributions over the classes,
+``sparse_categorical_`` labels. ``linear_cross_entropy`` takes the last layer instead of its logits.
+
+>>> import crossent
+>>> crossent.sparse_categorical_cross_entropy_with_logits([[2.0, 1.0, 0.0]], [0])
+np.float64(0.4076059644443803)
+
+``entropy``, ``cross_entropy``, ``kl_divergence`` and ``js_divergence`` are functions of
+distributions, the true one first; ``perplexity`` takes logits and labels. ``softmax``,
+``log_softmax``, ``logsumexp``, ``sigmoid`` and ``log_sigmoid`` make probabilities of logits.
+``grad``, ``value_and_grad`` and ``check_grad`` are for the gradient of a loss.
+
+``help`` tells of each what it computes, to how many digits, and how others differ.
+"""
 
 from crossent.activations import log_sigmoid, log_softmax, logsumexp, sigmoid, softmax
 from crossent.gradients import check_grad, grad, value_and_grad
@@ -42,3 +58,7 @@ __all__ = [
     "sparse_categorical_cross_entropy_with_logits",
     "value_and_grad",
 ]
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

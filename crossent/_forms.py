@@ -18,7 +18,19 @@ from numpy.typing import NDArray
 
 from crossent._kernels import Kernel
 from crossent._kernels.fast import fits_float32
-from crossent._spans import SPAN, WIDE, Array, Index, Shape, Span, map_spans, moved, rows_of, spans
+from crossent._spans import (
+    SPAN,
+    WIDE,
+    Array,
+    Index,
+    Shape,
+    Span,
+    map_spans,
+    moved,
+    rows_of,
+    scalar,
+    spans,
+)
 from crossent._sums import row_sums, total
 
 P = ParamSpec("P")
@@ -49,6 +61,10 @@ class Labels(NamedTuple):
         y = self.labels[index][..., None]
         return np.take_along_axis(self.class_weight[index], y, -1).reshape(-1).astype(WIDE)
 
+    def asked(self) -> Any:
+        """Tell which classes have a mass, if not smoothed."""
+        return np.equal.outer(self.labels, np.arange(self.classes))
+
 
 class Dense(NamedTuple):
     """Distributions over the classes."""
@@ -68,6 +84,10 @@ class Dense(NamedTuple):
             return 1.0
         mass = np.multiply(self.class_weight[index], self.targets[index], dtype=WIDE)
         return row_sums(mass.reshape(-1, mass.shape[-1]))
+
+    def asked(self) -> Any:
+        """Tell which classes have a mass, if not smoothed."""
+        return self.targets != 0.0
 
 
 def masses(targets: Array, class_weight: Any, smoothing: float, index: Index) -> Array:
@@ -123,8 +143,11 @@ class Form(NamedTuple):
     def evaluate(self, *, want_gradient: bool, dtype: Any = None) -> tuple[Any, Any]:
         """Return the loss, by default in the dtype of the predictions, and any gradient wanted."""
         x, divisor = self.predictions, self.divisor()
-        each = np.empty(x.size // x.shape[-1], x.dtype) if self.reduction == "none" else None
-        gradient = np.empty(x.shape, x.dtype).reshape(-1, x.shape[-1]) if want_gradient else None
+        # What becomes a number on its own may not fit the dtype.
+        own = x.dtype if x.ndim > 1 else WIDE
+        each = np.empty(x.size // x.shape[-1], own) if self.reduction == "none" else None
+        own = own if self.axis is None else x.dtype
+        gradient = np.empty(x.shape, own).reshape(-1, x.shape[-1]) if want_gradient else None
 
         def compute(index: Index, place: slice, scratch: NDArray[Any]) -> float:
             weight = self.weighted_mass(index) if self.kernel.of_labels else self.weights(index)
@@ -140,10 +163,10 @@ class Form(NamedTuple):
         # A long span has few labels, but masses as many as predictions.
         long = self.kernel.of_labels and self.kernel.fast is not None
         sums = map_spans(compute, x, long=long)
-        if each is not None:
-            value = each.reshape(x.shape[:-1])[()]
+        if each is None:
+            value = scalar(total(sums) / divisor if divisor else np.nan, dtype or x.dtype)
         else:
-            value = (dtype or x.dtype).type(total(sums) / divisor if divisor else np.nan)
+            value = each.reshape(x.shape[:-1]) if x.ndim > 1 else scalar(each[0], x.dtype)
         return value, None if gradient is None else self.restore(gradient.reshape(x.shape))
 
     def weights(self, index: Index) -> Any:
@@ -165,7 +188,9 @@ class Form(NamedTuple):
 
     def restore(self, x: NDArray[Any]) -> Any:
         """Return an array like the predictions, with the class axis where it was."""
-        return x[..., 0][()] if self.axis is None else moved(x, -1, self.axis)
+        if self.axis is not None:
+            return moved(x, -1, self.axis)
+        return x[..., 0] if x.ndim > 1 else scalar(x[0], self.predictions.dtype)
 
 
 def divide_by(reduction: str, count: int, mass: Callable[[Index], Any], shape: Shape) -> float:

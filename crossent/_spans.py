@@ -37,6 +37,15 @@ num_threads = os.cpu_count() or 1  # see `crossent.set_num_threads`
 np.empty(1 << 24, np.uint8)
 
 
+def scalar(x: Any, dtype: Any) -> Any:
+    """Return a number in a dtype, or in a wider one where 16 bits would make it infinite."""
+    if np.dtype(dtype).itemsize > 2:
+        return np.dtype(dtype).type(x)
+    with np.errstate(over="ignore"):
+        results = [np.dtype(one).type(x) for one in (dtype, np.float32, WIDE)]
+    return next((one for one in results if np.isfinite(one)), results[0])
+
+
 class Span(NamedTuple):
     """A run of rows for a kernel to work on."""
 

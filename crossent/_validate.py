@@ -5,9 +5,12 @@ the rest of the package works with.
 """
 
 import math
+import numbers
 import operator
-from contextlib import suppress
-from typing import Any, NoReturn
+import reprlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +20,7 @@ from crossent._spans import SPAN, Shape, moved, spans
 Floats = NDArray[Any]  # float16, float32 or float64
 
 FLOATS = set(map(np.dtype, (np.float16, np.float32, np.float64)))
+WEIGHED = {"logits", "probs", "targets", "labels"}  # come with a sample_weight
 REDUCTIONS = ("none", "sum", "mean", "weighted_mean")
 
 
@@ -32,22 +36,78 @@ def real(name: str, value: ArrayLike) -> NDArray[Any]:
     if array.dtype.kind in "iub":
         return array
     if array.dtype not in FLOATS:
-        raise TypeError(
-            f"{name} has dtype {array.dtype}: give real numbers, as float16, float32 or float64"
-        )
+        _refuse_dtype(name, array, "give real numbers, as float16, float32 or float64")
     return array
 
 
-def _array(name: str, value: ArrayLike) -> NDArray[Any]:
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(
-            f"{name} is a masked array, and its mask would be lost: leave the masked elements out, "
-            "or give them a sample_weight of 0"
-        )
+def _array(name: str, value: Any) -> NDArray[Any]:
+    """Return an array in the byte order of the machine, or say why there is none."""
+    refused = "" if type(value) is np.ndarray else _why_not(name, value)
+    if refused:
+        raise TypeError(f"{name} is {refused}")
     try:
-        return np.asarray(value)
+        array = np.asarray(value)
     except ValueError as error:
-        raise ValueError(f"{name} is ragged: give it rows of equal length") from error
+        raise ValueError(f"{name} is ragged{_first_ragged(name, value)}") from error
+    except (TypeError, RuntimeError, NotImplementedError) as error:
+        raise TypeError(
+            f"{name} is a {type(value).__name__} that NumPy cannot read: give an array of its "
+            "values, on the CPU, in a type that NumPy has"
+        ) from error
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def _why_not(name: str, value: Any) -> str:
+    """Return what is wrong with a value that NumPy would take for another, or not at all."""
+    if _has_mask(value):
+        what = "a masked array" if isinstance(value, np.ndarray) else "made of masked arrays"
+        weigh = ", or fill them and give them a sample_weight of 0" * (name in WEIGHED)
+        return f"{what}, and the mask would be lost: leave the masked elements out{weigh}"
+    if hasattr(value, "toarray"):
+        return f"a sparse {type(value).__name__}: use {name}.toarray()"
+    if isinstance(value, Mapping):
+        return (
+            f"a {type(value).__name__}: give an array in the order of the classes, "
+            f"[{name}[k] for k in range(classes)]"
+        )
+    if getattr(value, "requires_grad", False):
+        return (
+            f"a tensor that requires grad: use {name}.detach().cpu().numpy(); gradients are those "
+            "of crossent.grad"
+        )
+    return ""
+
+
+def _has_mask(value: Any) -> bool:
+    """Tell whether there is a masked array in lists of any depth."""
+    if isinstance(value, list | tuple):
+        nested = (list, tuple, np.ma.MaskedArray)
+        kinds = {kind for kind in set(map(type, value)) if issubclass(kind, nested)}
+        return any(_has_mask(one) for one in value if type(one) in kinds) if kinds else False
+    return isinstance(value, np.ma.MaskedArray)
+
+
+def _first_ragged(name: str, value: Any) -> str:
+    """Say which elements differ in shape, if it is that of a whole one that differs."""
+    with suppress(TypeError, ValueError, StopIteration):
+        shapes = [np.shape(one) for one in value]
+        other = next(i for i, shape in enumerate(shapes) if shape != shapes[0])
+        return (
+            f": {name}[0] has shape {shapes[0]} and {name}[{other}] has shape {shapes[other]}; "
+            "give it rows of equal length"
+        )
+    return ": give it rows of equal length"
+
+
+def _refuse_dtype(name: str, array: NDArray[Any], rule: str) -> NoReturn:
+    """Refuse what is not made of numbers; name the first culprit among objects."""
+    if array.dtype == object:
+        for index in np.ndindex(array.shape):
+            if not isinstance(array[index], numbers.Real):
+                seen, kind = reprlib.repr(array[index]), type(array[index]).__name__
+                raise TypeError(f"{_element(name, index)} is {seen}, of type {kind}: {rule}")
+        raise TypeError(f"{name} has dtype object, though of numbers: use {name}.astype(float)")
+    raise TypeError(f"{name} has dtype {array.dtype}: {rule}")
 
 
 def number(name: str, value: float, low: float, high: float, rule: str) -> float:
@@ -139,33 +199,97 @@ def same_classes(arrays: dict[str, Floats], axes: dict[str, int]) -> None:
     )
 
 
-def probabilities(name: str, array: Floats, remedy: str) -> None:
-    """Refuse values outside [0, 1], nan included."""
-    for index, _ in spans(array.shape, SPAN):
-        part = array[index]
-        if not (part.min(initial=0.0) >= 0.0 and part.max(initial=1.0) <= 1.0):
-            inside = (array >= 0.0) & (array <= 1.0)
-            _refuse_first(name, array, ~inside, f"probabilities lie in [0, 1]{remedy}")
+class Counted(NamedTuple):
+    """What of the predictions and targets of a loss counts; the rest is not looked at."""
+
+    sample: Floats | float = 1.0  # weights of the shape of the batch
+    kept: NDArray[np.bool_] | None = None  # of the batch: what is not ignored
+    classes: Floats | None = None  # weights of the shape of the predictions, classes last
+
+    def rows(self) -> Any:
+        """Tell which elements of the batch count."""
+        counts = np.not_equal(self.sample, 0.0)
+        if self.kept is not None:
+            counts = counts & self.kept
+        return counts if self.classes is None else counts & (self.classes != 0.0).any(axis=-1)
+
+    def entries(self) -> Any:
+        """Tell which classes of which elements count."""
+        counts = np.expand_dims(self.rows(), -1)
+        return counts if self.classes is None else counts & (self.classes != 0.0)
 
 
-def distribution(name: str, array: Floats, axis: int, remedy: str = "") -> None:
-    """Refuse values outside [0, 1] and slices along ``axis`` that do not sum to 1.
+ALL = Counted()
 
-    Rounding may move a sum of C terms by 64·√C·ε, where ε is the spacing of 1 in the dtype of the
-    array, but by no more than 1 %.
+
+def tolerance(dtype: np.dtype[Any], classes: int = 1) -> float:
+    """Return how far rounding may move the sum of so many probabilities from 1.
+
+    It is 64·√C·ε, where ε is the spacing of 1 in float32, for what was computed in float32 may
+    arrive in any type, and 1 % at most. In 16 bits it is 1 %, or C/2²⁵ if that is more, as it is
+    where the probabilities of float16 are subnormal.
     """
-    probabilities(name, array, remedy)
-    eps = float(np.finfo(np.result_type(array, np.float16)).eps)
-    tolerance = min(64.0 * eps * array.shape[axis] ** 0.5, 0.01)
-    sums = array.sum(axis=axis, dtype=np.float64, keepdims=True)
-    wrong = np.abs(sums - 1.0) > tolerance
+    if dtype.itemsize == 2:
+        return max(0.01, classes * 2.0**-25)
+    return min(64.0 * 2.0**-23 * math.sqrt(classes), 0.01)
+
+
+def probabilities(name: str, array: Floats, remedy: str, counted: Counted = ALL) -> Floats:
+    """Return probabilities: a rounding above 1 is 1, and what does not count is 0 if it is none."""
+    return _probabilities(name, array, remedy, counted.rows)[0]
+
+
+def _probabilities(
+    name: str, array: Floats, remedy: str, counts: Callable[[], Any]
+) -> tuple[Floats, NDArray[np.bool_] | None]:
+    """Return probabilities, and if any is not in [0, 1], which are none and do not count."""
+    parts = (array[index] for index, _ in spans(array.shape, SPAN))
+    if all(part.min(initial=0.0) >= 0.0 and part.max(initial=1.0) <= 1.0 for part in parts):
+        return array, None
+    none = ~((array >= 0.0) & (array <= 1.0 + tolerance(array.dtype)))
+    bad = none & counts()
+    if bad.any():
+        _refuse_first(name, array, bad, f"probabilities lie in [0, 1]{remedy}")
+    zero, one = array.dtype.type(0), array.dtype.type(1)
+    return np.where(none, zero, np.minimum(array, one)), none
+
+
+def distribution(
+    name: str,
+    array: Floats,
+    axis: int,
+    remedy: str = "",
+    counted: Counted = ALL,
+    asked: Callable[[], Any] | None = None,
+) -> Floats:
+    """Return probabilities that sum to 1 along ``axis``; what is not asked for may be nan.
+
+    A row with something that does not count and is no probability has no sum to look at.
+    """
+    batch = _without(axis, array.shape)
+
+    def counts() -> Any:
+        entries = np.broadcast_to(counted.entries(), (*batch, array.shape[axis]))
+        if asked is not None:
+            entries = entries & (asked() | ~np.isnan(moved(array, axis, -1)))
+        return moved(entries, -1, axis)
+
+    found, none = _probabilities(name, array, remedy, counts)
+    sums = found.sum(axis=axis, dtype=np.float64, keepdims=True)
+    allowed = tolerance(array.dtype, array.shape[axis])
+    wrong = np.abs(sums - 1.0) > allowed
+    if wrong.any():
+        wrong &= np.expand_dims(np.broadcast_to(counted.rows(), batch), axis)
+        if none is not None:
+            wrong &= ~none.any(axis=axis, keepdims=True)
     if wrong.any():
         index = _first(wrong)
         place = _element(name, (*index[:axis], ":", *index[axis + 1 :]))
         raise ValueError(
-            f"{place} sums to {sums[index]:.9g}, not 1 (within {tolerance:.1g} for {array.dtype}): "
+            f"{place} sums to {sums[index]:.9g}, not 1 (within {allowed:.1g}): "
             f"divide counts or weights by their sum{remedy}"
         )
+    return found
 
 
 def scores(name: str, value: ArrayLike, axis: int) -> tuple[Floats, int]:
@@ -182,45 +306,67 @@ def scores(name: str, value: ArrayLike, axis: int) -> tuple[Floats, int]:
 
 
 def labels(
-    value: ArrayLike, predictions: str, shape: Shape, axis: int, ignore_index: int | None
+    value: ArrayLike,
+    predictions: str,
+    shape: Shape,
+    axis: int,
+    ignore_index: int | None,
+    counted: Counted = ALL,
 ) -> tuple[NDArray[np.intp], NDArray[np.bool_] | None]:
-    """Return class indices, 0 where ignored, and a mask of those that count if any may not."""
+    """Return class indices, 0 for what is none and does not count, and a mask if any is ignored."""
     found = _array("labels", value)
+    if found.size == 0:
+        found = found.astype(np.intp)  # [] has no type of its own
     batch = _without(axis, shape)
     if found.shape != batch:
-        others = [one for one in range(len(shape)) if _without(one, shape) == found.shape]
-        if found.shape == shape:
-            remedy = "labels are class indices; one-hot targets go to the loss without 'sparse_'"
-        elif found.shape == (*batch, 1):
-            remedy = "drop the trailing axis with labels.squeeze(-1)"
-        elif others:
-            remedy = f"labels needs shape {batch}; the shape it has would fit axis={others[0]}"
-        else:
-            remedy = f"labels needs shape {batch}"
+        remedy = _remedy_for_labels(found.shape, predictions, shape, axis)
         raise _mismatch("labels", found.shape, predictions, shape, remedy)
-    if found.dtype.kind not in "iu":
+    if found.dtype.kind in "UST" or (found.dtype == object and _is_text(found)):
         raise TypeError(
-            f"labels has dtype {found.dtype}: class indices are integers; use labels.astype(int) "
-            "if these are whole numbers"
+            f"{_element('labels', (0,) * found.ndim)} is {str(found.flat[0])!r}: class indices are "
+            "integers; np.unique(labels, return_inverse=True) gives the names and numbers them"
         )
+    if found.dtype.kind not in "iu":
+        rule = "class indices are integers; use labels.astype(int) if these are whole numbers"
+        _refuse_dtype("labels", found, rule)
     classes = shape[axis]
     wrong = (found < 0) | (found >= classes)
-    counted = None
+    kept = None
     if ignore_index is not None:
-        counted = found != _integer("ignore_index", ignore_index)
-        wrong &= counted
+        kept = found != _integer("ignore_index", ignore_index)
     if np.count_nonzero(wrong):
-        index = _first(wrong)
-        raise IndexError(
-            f"{_element('labels', index)} is {found[index]}: the labels of {classes} classes are "
-            f"0 to {classes - 1}; to leave out a label, name it as ignore_index"
-        )
-    if counted is not None:
-        found = np.where(counted, found, 0)
-    return found.astype(np.intp, copy=False), counted
+        bad = wrong & counted._replace(kept=kept).rows()
+        if np.count_nonzero(bad):
+            index = _first(bad)
+            raise IndexError(
+                f"{_element('labels', index)} is {found[index]}: the labels of {classes} classes "
+                f"are 0 to {classes - 1}; to leave out a label, name it as ignore_index"
+            )
+        found = np.where(wrong, 0, found)
+    return found.astype(np.intp, copy=False), kept
 
 
-def dense_targets(value: ArrayLike, predictions: str, like: Floats, axis: int) -> NDArray[Any]:
+def _remedy_for_labels(found: Shape, predictions: str, shape: Shape, axis: int) -> str:
+    """Say what may be meant by labels of a shape that does not fit."""
+    batch = _without(axis, shape)
+    if found == shape:
+        return "labels are class indices; one-hot targets go to the loss without 'sparse_'"
+    if found == (*batch, 1):
+        return "drop the trailing axis with labels.squeeze(-1)"
+    if shape in [_without(one, found) for one in range(len(found))]:
+        return f"are they swapped? {predictions} come first"
+    others = [one for one in range(len(shape)) if _without(one, shape) == found]
+    hint = f"; the shape it has would fit axis={others[0]}" if others else ""
+    return f"labels needs shape {batch}{hint}"
+
+
+def _is_text(array: NDArray[Any]) -> bool:
+    return array.size > 0 and isinstance(array.flat[0], str)
+
+
+def dense_targets(
+    value: ArrayLike, predictions: str, like: Floats, axis: int, counted: Counted = ALL
+) -> NDArray[Any]:
     """Return target distributions of the shape of the predictions."""
     found = real("targets", value)
     if found.shape != like.shape:
@@ -229,8 +375,21 @@ def dense_targets(value: ArrayLike, predictions: str, like: Floats, axis: int) -
             "class indices go to the loss with 'sparse_'" if sparse else "give both the same shape"
         )
         raise _mismatch("targets", found.shape, predictions, like.shape, remedy)
-    distribution("targets", found, axis, "; weights go to class_weight or sample_weight")
-    return found
+    remedy = "; weights go to class_weight or sample_weight"
+    with _hint_if_swapped(predictions, like):
+        return distribution("targets", found, axis, remedy, counted)
+
+
+@contextmanager
+def _hint_if_swapped(name: str, predictions: Floats) -> Iterator[None]:
+    """Add to a complaint about targets that the predictions look as if they were the targets."""
+    try:
+        yield
+    except ValueError as error:
+        if ((predictions == 0.0) | (predictions == 1.0)).all() and predictions.any():
+            hint = f"; {name} hold 0 and 1 only: are they swapped? {name} come first"
+            raise ValueError(f"{error}{hint}") from None
+        raise
 
 
 def linear(
@@ -263,15 +422,20 @@ def weight_of_classes(value: ArrayLike | None, classes: int) -> NDArray[np.float
     return _weight("class_weight", found, found.shape, "a shape").astype(np.float64)
 
 
-def binary(name: str, predictions: ArrayLike, targets: ArrayLike) -> tuple[Floats, Floats]:
-    """Return predictions for the positive class and targets in [0, 1] of the same shape."""
+def binary(
+    name: str, predictions: ArrayLike, targets: ArrayLike, sample_weight: ArrayLike | None
+) -> tuple[Floats, Floats, Floats | float]:
+    """Return predictions for the positive class, targets in [0, 1] and weights of that shape."""
     array = floating(name, predictions)
     found = real("targets", targets)
     if found.shape != array.shape:
         remedy = "give both the same shape, for nothing is broadcast: squeeze or reshape one"
         raise _mismatch("targets", found.shape, name, array.shape, remedy)
-    probabilities("targets", found, "; map labels -1 and 1 with (targets + 1) / 2")
-    return array, found
+    sample = weight("sample_weight", sample_weight, array.shape)
+    remedy = "; map labels -1 and 1 with (targets + 1) / 2"
+    with _hint_if_swapped(name, array):
+        found = probabilities("targets", found, remedy, Counted(sample))
+    return array, found, sample
 
 
 def class_weight(value: ArrayLike | None, array: Floats, axis: int) -> Floats | None:

@@ -62,7 +62,8 @@ def grad(loss: Callable[..., Any]) -> Callable[..., Any]:
         Takes the arguments of the loss and returns the gradient, in closed form: an array of the
         shape and dtype of the predictions. For ``reduction="none"`` it is the gradient of the sum,
         in which each row holds the derivative of its own loss. An element that is ignored or of
-        weight 0 has gradient 0. Probabilities are taken as free: their sum is not held at 1.
+        weight 0 has gradient 0. In an array of 16 bits an entry that they cannot hold is infinite.
+        Probabilities are taken as free: their sum is not held at 1.
 
     Raises
     ------

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from crossent import _validate
 from crossent._forms import FORMS
 from crossent._kernels import divergences
-from crossent._spans import WIDE, Array
+from crossent._spans import WIDE, Array, scalar
 from crossent._sums import row_sums
 from crossent.losses import sparse_categorical_cross_entropy_with_logits
 
@@ -32,13 +32,14 @@ def entropy(p: ArrayLike, *, axis: int = -1, base: float | None = None) -> Any:
     -------
     float or numpy.ndarray
         In nats, or in units of the base, in the dtype of ``p`` (float64 for integers), without
-        ``axis``: (N,).
+        ``axis``: (N,). A number that 16 bits cannot hold comes in a wider type.
 
     Raises
     ------
     ValueError
-        If probabilities are outside [0, 1], nan, or do not sum to 1 (within 64·√C·ε, ε the spacing
-        of 1 in their dtype, and 1 % at most), or the axis or base is not valid.
+        If probabilities are outside [0, 1], nan, or do not sum to 1 as far as float32 can tell
+        (within 64·√C·2⁻²³ and 1 %, in any dtype; float16: 1 %, or C/2²⁵ if that is more), or the
+        axis or base is not valid. A rounding above 1 is 1.
     TypeError
         If an argument is not made of real numbers.
 
@@ -128,7 +129,7 @@ def kl_divergence(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | N
 
     Notes
     -----
-    Within 4 ulp (float16: 1 ulp) of this sum, also where p and q are nearly equal. Where p and q
+    Within 8 ulp (float16: 1 ulp) of this sum, also where p and q are nearly equal. Where p and q
     have the same sum, :math:`q_k - p_k` adds up to 0 and this is the textbook's
     :math:`\sum_k p_k \log(p_k / q_k)`. Where rounding makes their sums differ by δ, so do the two,
     and δ may be more than all of a small divergence: the textbook's sum may then be negative. This
@@ -178,7 +179,7 @@ def js_divergence(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | N
 
     Notes
     -----
-    Within 4 ulp (float16: 1 ulp), also where p and q are nearly equal. The square of
+    Within 6 ulp (float16: 1 ulp), also where p and q are nearly equal. The square of
     ``scipy.spatial.distance.jensenshannon``, which is the distance and renormalizes its input.
 
     References
@@ -216,7 +217,8 @@ def perplexity(
     Returns
     -------
     float
-        A number of classes, without a unit, in the dtype of the logits.
+        A number of classes, without a unit, in the dtype of the logits, or in a wider one if its 16
+        bits cannot hold it.
 
     Raises
     ------
@@ -227,7 +229,7 @@ def perplexity(
     -----
     The exponential of the mean loss: over batches of different size, average the losses of all
     elements first. The exponential turns the last bit of the mean into log PP bits: the error is
-    at most 4 + 2 log PP ulp (float16: 1 ulp), for more than 65,536 logits that of their mean loss
+    at most 4 + 4 log PP ulp (float16: 1 ulp), for more than 65,536 logits that of their mean loss
     times log PP. A mean over nothing is nan with a RuntimeWarning.
 
     References
@@ -246,7 +248,7 @@ def perplexity(
     with np.errstate(all="ignore"):
         form = build(array, labels, axis=axis, ignore_index=ignore_index)
         loss, _ = form.evaluate(want_gradient=False, dtype=WIDE)
-        return array.dtype.type(np.exp(loss))
+        return scalar(np.exp(loss), array.dtype)
 
 
 @np.errstate(all="ignore")
@@ -260,10 +262,13 @@ def _information(
     }
     log_base = _validate.log_base(base)
     _validate.same_classes(arrays, positions)
-    for name, array in arrays.items():
-        _validate.distribution(name, array, positions[name] + array.ndim)
+    arrays = {
+        name: _validate.distribution(name, array, positions[name] + array.ndim)
+        for name, array in arrays.items()
+    }
     position = next(iter(positions.values()))
     wide = (np.moveaxis(array.astype(WIDE), position, -1) for array in arrays.values())
     values = terms(*wide)
     sums = row_sums(values.reshape(-1, values.shape[-1])).reshape(values.shape[:-1])
-    return (sums / log_base).astype(np.result_type(*arrays.values()))[()]
+    result, dtype = sums / log_base, np.result_type(*arrays.values())
+    return result.astype(dtype) if result.ndim else scalar(result[()], dtype)

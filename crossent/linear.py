@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from crossent import _kernels, _validate
 from crossent._forms import Form, Labels, differentiable, divide_by
 from crossent._kernels import fast
-from crossent._spans import WIDE, Array
+from crossent._spans import WIDE, Array, scalar
 from crossent._sums import block_sums, total
 
 ROWS = 1 << 10  # of `hidden` at a time: enough to make a matrix product efficient
@@ -137,13 +137,14 @@ class LinearForm(NamedTuple):
         for start in range(0, len(self.rows), ROWS):
             rows = self.rows[start : start + ROWS]
             losses[rows] = self.losses(rows, gradient)
-        value = losses.reshape(self.shapes[1])
+        value: Any = losses.reshape(self.shapes[1])
         if self.reduction != "none":
-            value = np.asarray(total(losses) / self.divisor if self.divisor else np.nan)
+            value = total(losses) / self.divisor if self.divisor else np.nan
+        value = value.astype(self.dtype) if np.ndim(value) else scalar(value, self.dtype)
         if gradient is not None:
             h, w, b = (_cast(each, self.dtype) for each in gradient)
             gradient = LinearGradient(h.reshape(self.shapes[0]), w, b)
-        return value.astype(self.dtype)[()], gradient
+        return value, gradient
 
     @property
     def scale(self) -> float:
@@ -164,6 +165,7 @@ class LinearForm(NamedTuple):
         if self.smoothing:
             losses += all_soft * np.log(whole) - self.smoothing / len(self.weight) * linear
             sure &= np.isfinite(linear)  # a class at −∞ with a weight of 0 makes it nan
+            sure &= ~self.is_lopsided(chunks.hidden, whole)
         if gradient is not None:
             at_label = (all_soft * one - hard * others) / whole - soft[chunks.labels]
             at_label, soft = self.scale * at_label, self.scale * soft
@@ -174,6 +176,17 @@ class LinearForm(NamedTuple):
             some = again[start : start + step]
             losses[some] = self.redo(rows[some], gradient)
         return losses
+
+    def is_lopsided(self, hidden: NDArray[Any], whole: Array) -> Any:
+        """Tell of rows whether one class has most of the class weights and of the probability.
+
+        Then the others make up the loss and the gradient, of which the sums over all leave little.
+        """
+        heavy = self.class_weight.argmax()
+        if 2.0 * self.class_weight[heavy] <= self.class_weight.sum():
+            return np.False_
+        z = hidden @ self.weight[heavy] + (0.0 if self.bias is None else self.bias[heavy])
+        return ~(np.exp(z, dtype=WIDE) <= 0.5 * whole)
 
     def redo(self, rows: NDArray[np.intp], gradient: LinearGradient | None) -> Array:
         """Return the losses of rows with all their logits, and add their gradient."""

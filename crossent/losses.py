@@ -15,7 +15,7 @@ from crossent import _kernels, _validate
 from crossent._forms import Dense, Form, Labels, Pair, differentiable
 from crossent._kernels import Kernel
 from crossent._spans import moved
-from crossent._validate import Floats
+from crossent._validate import Counted, Floats
 
 RAW = "; raw scores go to the same loss _with_logits"
 
@@ -55,7 +55,7 @@ def binary_cross_entropy(
 
     Notes
     -----
-    Within 4 ulp (float16: 1 ulp), and so is the gradient :math:`(p - t) / (p (1 - p))` without
+    Within 6 ulp (float16: 1 ulp), and so is the gradient :math:`(p - t) / (p (1 - p))` without
     smoothing. Nothing is clipped: p = 0 with t = 1 is infinite, where torch stops at 100, Keras at
     16.118 and scikit-learn at 36.04 (float64).
 
@@ -69,11 +69,10 @@ def binary_cross_entropy(
     >>> crossent.binary_cross_entropy([0.5, 0.01], [0, 1], reduction="none")
     array([0.69314718, 4.60517019])
     """
-    array, t = _validate.binary("probs", probs, targets)
-    _validate.probabilities("probs", array, RAW)
-    kernel = _kernels.BINARY_PROBS
-    options = _Options(sample_weight, label_smoothing, reduction)
-    return _binary(kernel, array, t, (1.0, 1.0), options)
+    array, t, sample = _validate.binary("probs", probs, targets, sample_weight)
+    array = _validate.probabilities("probs", array, RAW, Counted(sample))
+    target = Pair(t, (1.0, 1.0), _validate.fraction("label_smoothing", label_smoothing))
+    return _binary(_kernels.BINARY_PROBS, array, target, sample, reduction)
 
 
 @differentiable
@@ -99,8 +98,8 @@ def binary_cross_entropy_with_logits(
     pos_weight : array_like, optional
         Weight w ≥ 0 of the positive class; broadcasts to the logits.
     sample_weight : array_like, optional
-        Weights ≥ 0 that broadcast to the predictions. An element of weight 0 counts as 0 even where
-        its own loss is infinite or nan.
+        Weights ≥ 0 that broadcast to the predictions. An element of weight 0 is not looked at: its
+        prediction and target may be anything, and its gradient is 0.
     label_smoothing : float
         The share ε in [0, 1] of the target that is moved to ½: t becomes (1 − ε) t + ε/2.
     reduction : {"mean", "sum", "none", "weighted_mean"}
@@ -123,10 +122,10 @@ def binary_cross_entropy_with_logits(
 
     Notes
     -----
-    Within 4 ulp (float16: 1 ulp); more than 65,536 logits within 8 ulp, which is faster. Infinite
-    logits give the limit: (−∞, 0) is 0, where torch gives nan. The gradient is
-    :math:`(1 - t)\,\sigma(z) - w\,t\,\sigma(-z)`, as accurate in units of its larger term: for
-    soft targets, also smoothed ones, it is ill-conditioned by nature where the terms nearly cancel.
+    Within 8 ulp (float16: 1 ulp). Infinite logits give the limit: (−∞, 0) is 0, where torch gives
+    nan. The gradient is :math:`(1 - t)\,\sigma(z) - w\,t\,\sigma(-z)`, as accurate in units of its
+    larger term: for soft targets, also smoothed ones, it is ill-conditioned by nature where the
+    terms nearly cancel.
 
     References
     ----------
@@ -140,11 +139,10 @@ def binary_cross_entropy_with_logits(
     >>> crossent.binary_cross_entropy_with_logits([0.0, 17.0], [1, 0], reduction="none")
     array([ 0.69314718, 17.00000004])
     """
-    array, t = _validate.binary("logits", logits, targets)
+    array, t, sample = _validate.binary("logits", logits, targets, sample_weight)
     weights = _validate.weight("pos_weight", pos_weight, array.shape), 1.0
-    kernel = _kernels.binary_logits()
-    options = _Options(sample_weight, label_smoothing, reduction)
-    return _binary(kernel, array, t, weights, options)
+    target = Pair(t, weights, _validate.fraction("label_smoothing", label_smoothing))
+    return _binary(_kernels.binary_logits(), array, target, sample, reduction)
 
 
 @differentiable
@@ -189,7 +187,7 @@ def binary_focal_loss_with_logits(
 
     Notes
     -----
-    Within 5 + γ ulp (float16: 1 ulp); more than 65,536 logits within 8 + 4 γ ulp, which is faster.
+    Within 8 + γ ulp (float16: 1 ulp); more than 65,536 logits within 8 + 5 γ ulp, which is faster.
     The same holds for the gradient for hard targets; for soft targets its error is that of the
     larger of two terms that may cancel.
 
@@ -208,14 +206,14 @@ def binary_focal_loss_with_logits(
     >>> crossent.binary_focal_loss_with_logits([0.0, 4.0], [1, 1], reduction="none")
     array([1.73286795e-01, 5.87156972e-06])
     """
-    array, t = _validate.binary("logits", logits, targets)
+    array, t, sample = _validate.binary("logits", logits, targets, sample_weight)
     gamma = _validate.number("gamma", gamma, 0.0, np.inf, "finite and not negative")
-    kernel = _kernels.binary_logits(gamma)
     weights = (1.0, 1.0)
     if alpha is not None:
         alpha = _validate.fraction("alpha", alpha)
         weights = (alpha, 1.0 - alpha)
-    return _binary(kernel, array, t, weights, _Options(sample_weight, 0.0, reduction))
+    target = Pair(t, weights, 0.0)
+    return _binary(_kernels.binary_logits(gamma), array, target, sample, reduction)
 
 
 @differentiable
@@ -255,9 +253,9 @@ def categorical_cross_entropy(
 
     Notes
     -----
-    Within 4 ulp (float16: 1 ulp), and so is the gradient :math:`-w_k t_k / p_k`, which takes each
-    probability as free. A class of weight or target 0 adds nothing, even at p = 0; any other p = 0
-    is infinite, for nothing is clipped.
+    Within 6 ulp (float16: 1 ulp), and so is the gradient :math:`-w_k t_k / p_k`, which takes each
+    probability as free. A class of weight or target 0 adds nothing, even where p is 0 or nan; any
+    other p = 0 is infinite, for nothing is clipped.
 
     References
     ----------
@@ -311,10 +309,11 @@ def categorical_cross_entropy_with_logits(
 
     Notes
     -----
-    Within 4 ulp (float16: 1 ulp). A class of weight or target 0 adds nothing, even at −∞, where
+    Within 8 ulp (float16: 1 ulp). A class of weight or target 0 adds nothing, even at −∞, where
     torch gives nan. The gradient is :math:`p_j \sum_k s_k - s_j` for :math:`s_k = w_k t_k`. It is
-    computed as :math:`p_j \sum_{k \ne j} s_k - s_j (1 - p_j)`, within 4 ulp of the larger term: for
-    soft targets, also smoothed ones, it is ill-conditioned by nature where the terms nearly cancel.
+    computed as :math:`p_j \sum_{k \ne j} s_k - s_j (1 - p_j)`, within 10 ulp of the larger term:
+    for soft targets, also smoothed ones, it is ill-conditioned by nature where the terms nearly
+    cancel.
 
     References
     ----------
@@ -369,8 +368,9 @@ def sparse_categorical_cross_entropy(
 
     Notes
     -----
-    Within 4 ulp (float16: 1 ulp), and so is the gradient, :math:`-w_y / p_y` at the label and 0
-    elsewhere, which takes each probability as free. p = 0 at the label is infinite.
+    Within 6 ulp (float16: 1 ulp), and so is the gradient, :math:`-w_y / p_y` at the label and 0
+    elsewhere, which takes each probability as free. p = 0 at the label is infinite; the
+    other probabilities may be nan.
 
     References
     ----------
@@ -416,8 +416,9 @@ def sparse_categorical_cross_entropy_with_logits(
     class_weight : array_like, optional
         Weights w ≥ 0 of shape (C,), or of any shape that broadcasts to the predictions.
     sample_weight : array_like, optional
-        Weights ≥ 0 that broadcast to the unreduced loss. An element of weight 0 counts as 0 even
-        where its own loss is infinite or nan.
+        Weights ≥ 0 that broadcast to the unreduced loss. What does not count, for it is ignored or
+        its sample or class weight is 0, is not looked at: its label, target or probability may be
+        anything, and its gradient is 0.
     label_smoothing : float
         The share ε in [0, 1] of the target that is spread evenly over all C classes, before the
         class weights apply.
@@ -431,7 +432,7 @@ def sparse_categorical_cross_entropy_with_logits(
     -------
     float or numpy.ndarray
         In nats, in the dtype of ``logits``, reduced in float64; of the shape of ``labels`` for
-        "none".
+        "none". A number that 16 bits cannot hold comes in a wider type.
 
     Raises
     ------
@@ -445,10 +446,10 @@ def sparse_categorical_cross_entropy_with_logits(
 
     Notes
     -----
-    Within 4 ulp (float16: 1 ulp) at any margin: for logits 40 and 0 and label 0 the loss is
+    Within 8 ulp (float16: 1 ulp) at any margin: for logits 40 and 0 and label 0 the loss is
     4.2e-18, where torch, TensorFlow, SciPy and optax give 0. Infinite logits give the limit, nan
     only where there is none. The gradient is :math:`w_y p_j`, and :math:`-w_y \sum_{j \ne y} p_j`
-    at the label, also within 4 ulp. Smoothed, loss and gradient are those of
+    at the label, also within 8 ulp. Smoothed, loss and gradient are those of
     ``categorical_cross_entropy_with_logits`` with one-hot targets.
 
     More than 65,536 logits within 10 ulp (float32: :math:`8 + 2.5 \max_k |z_k|` ulp, where no logit
@@ -482,8 +483,8 @@ class _Options(NamedTuple):
     sample_weight: ArrayLike | None
     label_smoothing: float
     reduction: str
-    axis: int = -1
-    class_weight: ArrayLike | None = None
+    axis: int
+    class_weight: ArrayLike | None
     ignore_index: int | None = None
 
 
@@ -491,14 +492,16 @@ class _Source(NamedTuple):
     """What predictions over classes are called, how they are checked, and the kernels for them."""
 
     name: str
-    check: Callable[[str, Floats, int], None]
+    check: Callable[..., Floats]  # as `_validate.distribution`
     label: Kernel
     dense: Kernel
 
 
 CHECK = partial(_validate.distribution, remedy=RAW)
 PROBS = _Source("probs", CHECK, _kernels.LABEL_PROBS, _kernels.DENSE_PROBS)
-LOGITS = _Source("logits", lambda *_: None, _kernels.LABEL_LOGITS, _kernels.DENSE_LOGITS)
+LOGITS = _Source(
+    "logits", lambda _, array, *__, **___: array, _kernels.LABEL_LOGITS, _kernels.DENSE_LOGITS
+)
 
 
 def _categorical(
@@ -506,28 +509,29 @@ def _categorical(
 ) -> Form:
     """Bring a loss over classes into canonical form."""
     array, axis = _validate.scores(source.name, predictions, options.axis)
-    x = moved(array, axis, -1)
-    counted = None
-    if sparse:
-        t, counted = _validate.labels(targets, source.name, array.shape, axis, options.ignore_index)
-    else:
-        t = moved(_validate.dense_targets(targets, source.name, array, axis), axis, -1)
+    shape = moved(array, axis, -1).shape
     w = _validate.class_weight(options.class_weight, array, axis)
-    sample = _validate.weight("sample_weight", options.sample_weight, x.shape[:-1])
+    sample = _validate.weight("sample_weight", options.sample_weight, shape[:-1])
     smoothing = _validate.fraction("label_smoothing", options.label_smoothing)
     _validate.reduction(options.reduction)
-    source.check(source.name, array, axis)
-    target = Labels(t, w, smoothing, x.shape[-1]) if sparse else Dense(t, w, smoothing)
+    counted = Counted(sample, None, w)
+    target: Labels | Dense
+    if sparse:
+        y, kept = _validate.labels(
+            targets, source.name, array.shape, axis, options.ignore_index, counted
+        )
+        counted = counted._replace(kept=kept)
+        target = Labels(y, w, smoothing, shape[-1])
+    else:
+        t = _validate.dense_targets(targets, source.name, array, axis, counted)
+        target = Dense(moved(t, axis, -1), w, smoothing)
+    asked = None if smoothing else target.asked
+    x = moved(source.check(source.name, array, axis, counted=counted, asked=asked), axis, -1)
     kernel = source.label if sparse and smoothing == 0.0 else source.dense
-    return Form(x, axis, kernel, target, sample, options.reduction, counted)
+    return Form(x, axis, kernel, target, sample, options.reduction, counted.kept)
 
 
-def _binary(
-    kernel: Kernel, array: Floats, targets: Floats, weights: tuple[Any, Any], options: _Options
-) -> Form:
+def _binary(kernel: Kernel, array: Floats, target: Pair, sample: Any, reduction: str) -> Form:
     """Bring a loss whose every element has a target from 0 to 1 into canonical form."""
-    smoothing = _validate.fraction("label_smoothing", options.label_smoothing)
-    sample = _validate.weight("sample_weight", options.sample_weight, array.shape)
-    _validate.reduction(options.reduction)
-    target = Pair(targets, weights, smoothing)
-    return Form(array[..., None], None, kernel, target, sample, options.reduction)
+    _validate.reduction(reduction)
+    return Form(array[..., None], None, kernel, target, sample, reduction)

@@ -5,12 +5,17 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks import speed, speed_page
 from benchmarks.speed_peers import Answer, Case, Worker
+from tests import hard_cases
+
+ACCURACY = Path(__file__).parents[1] / "benchmarks" / "accuracy.md"
 
 pytestmark = pytest.mark.xdist_group("benchmarks")  # one process measures for all tests
 
@@ -146,3 +151,13 @@ def test_slope_of_time_that_grows_with_the_square_is_two() -> None:
         for rows in (10, 20, 40, 80)
     ]
     assert "| growth in N: value | 2.00 |" in list(speed_page.growth(cases))
+
+
+def test_the_accuracy_page_is_of_these_cases_and_these_versions() -> None:
+    families = hard_cases.families()
+    page = ACCURACY.read_text(encoding="utf-8")
+    assert f"{sum(map(len, families))} hard cases in {len(families)} families" in page
+    for family in families:
+        assert f"| {family.name} |" in page
+    for package in ("numpy", "torch", "tensorflow", "keras", "scipy", "scikit-learn", "mpmath"):
+        assert f"{package} {version(package).split('+')[0]}" in page

@@ -237,6 +237,32 @@ def test_an_impossible_class_without_weight() -> None:
     assert value == of_logits(arrays[0] @ arrays[1].T + bias, [0, 1], **options)
 
 
+# With mpmath: `truth.categorical_with_logits(exact(z), one_hot(y), exact(weights), 0.1)`, and its
+# gradient with respect to the last logit.
+LOPSIDED: list[tuple[Any, list[float], int, float, float]] = [
+    (np.float64, [0.0, 40.0], 1, 4.0359365425270095e-18, -4.0359365425270095e-18),
+    (np.float64, [0.0, 20.0], 0, 1.0305768101571904e-10, -1.0305768090951019e-10),
+    (np.float32, [0.0, 36.0], 0, 1.1597615141217846e-17, -1.1597615141217845e-17),
+    (np.float32, [0.0, 20.0], 1, 1.9580959392986617e-09, -1.9580959372806934e-09),
+]
+
+
+@pytest.mark.parametrize(("dtype", "z", "label", "loss", "slope"), LOPSIDED)
+@pytest.mark.parametrize("bias", [None, [0.0, 0.0]])
+def test_a_class_with_all_the_weight_and_the_probability(
+    dtype: Any, z: Any, label: int, loss: float, slope: float, bias: Any
+) -> None:
+    """What the other class adds is all there is, and the sums over both leave nothing of it."""
+    arrays = np.ones((1, 1), dtype), np.array(z, dtype)[:, None], [label]
+    options: Any = {"class_weight": [0.0, 1.0], "label_smoothing": 0.1}
+    if bias is not None:
+        bias = np.array(bias, dtype)
+    value, slopes = crossent.value_and_grad(linear_cross_entropy)(*arrays, bias=bias, **options)
+    rtol = 4 * float(np.finfo(dtype).eps)
+    np.testing.assert_allclose(value, loss, rtol=rtol)
+    np.testing.assert_allclose(slopes.weight.ravel(), [-slope, slope], rtol=rtol)
+
+
 def test_a_label_without_weight_hides_what_is_not_finite() -> None:
     hidden = np.array([[1.0, np.nan], [0.0, 1.0]])
     value, slopes = crossent.value_and_grad(linear_cross_entropy)(

@@ -420,3 +420,68 @@ def test_smoothed_labels_of_many_classes_need_no_square_of_them() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 32 * z.nbytes
+
+
+# --- numbers that 16 bits cannot hold ----------------------------------------------------------
+
+HALF: Any = np.float16
+
+
+@pytest.mark.parametrize(
+    ("call", "true"),
+    [
+        (lambda: crossent.perplexity(np.zeros((2, 128_256), HALF), [0, 1]), 128_256.0),
+        (
+            lambda: sparse_categorical_cross_entropy_with_logits(
+                np.zeros((40_000, 10), HALF), np.zeros(40_000, int), reduction="sum"
+            ),
+            40_000 * np.log(10),
+        ),
+        (
+            lambda: sparse_categorical_cross_entropy_with_logits(HALF([[65504, -65504]]), [1]),
+            131_008.0,
+        ),
+        (
+            lambda: sparse_categorical_cross_entropy_with_logits(
+                HALF([65504, -65504]), 1, reduction="none"
+            ),
+            131_008.0,
+        ),
+        (
+            lambda: sparse_categorical_cross_entropy_with_logits(
+                HALF([0, -65504]), 1, sample_weight=1e40
+            ),
+            6.5504e44,
+        ),
+        (lambda: crossent.grad(crossent.binary_cross_entropy)(HALF(2.0**-20), 1), -(2.0**20)),
+        (lambda: crossent.entropy(HALF([0.5, 0.5]), base=1.000001), np.log(2) / np.log(1.000001)),
+        (
+            lambda: crossent.linear_cross_entropy(HALF([[3e4]]), HALF([[2.0], [-2.0]]), [1]),
+            120_000.0,
+        ),
+        (lambda: crossent.logsumexp(np.full(2**23 + 2**20, 65504, HALF)), 65_520.06),
+    ],
+)
+def test_a_number_too_large_for_16_bits_comes_in_a_wider_type(call: Any, true: float) -> None:
+    value = call()
+    assert value.dtype == (np.float32 if abs(true) < 1e38 else np.float64)
+    np.testing.assert_allclose(value, true, rtol=3e-7)
+
+
+def test_a_number_that_is_infinite_stays_in_its_type() -> None:
+    for value in (
+        crossent.binary_cross_entropy(HALF([0.0]), [1]),
+        crossent.cross_entropy(HALF([0.5, 0.5]), HALF([1, 0])),
+        crossent.logsumexp(HALF([np.inf, 0])),
+    ):
+        assert value == np.inf
+        assert value.dtype == HALF
+
+
+def test_a_subnormal_probability_of_small_mass() -> None:
+    """1 / p is beyond float64, but not what it is multiplied by."""
+    gradient: Any = crossent.grad(categorical_cross_entropy)
+    slope = gradient([2.0**-1040, 1.0], [2.0**-60, 1.0 - 2.0**-53])
+    assert slope[0] == -(2.0**980)
+    slope = crossent.grad(binary_cross_entropy)([2.0**-1040], [1], label_smoothing=0.0)
+    assert slope[0] == -INF

@@ -546,7 +546,8 @@ def test_results_keep_the_dtype(
     low = call._replace(predictions=call.predictions.astype(dtype))
     for reduction in REDUCTIONS:
         value = low(loss, reduction=reduction)
-        assert value.dtype == dtype
+        too_large = np.ndim(value) == 0 and np.abs(value) > np.finfo(dtype).max
+        assert value.dtype == (np.float32 if too_large else dtype)
         assert np.ndim(value) == (call.targets.ndim - (loss.targets == "dense")) * (
             reduction == "none"
         )

@@ -188,6 +188,18 @@ class PublicNames(SphinxDirective):
         return parent.children
 
 
+def link_names(
+    _app: Sphinx, _what: str, documented: str, _object: object, _options: object, lines: list[str]
+) -> None:
+    """Make links of the public names in a docstring, but for its own."""
+    others = {*crossent.__all__} - {documented.rpartition(".")[2]}
+
+    def link(code: re.Match[str]) -> str:
+        return f":func:`{code[1]} <crossent.{code[1]}>`" if code[1] in others else code[0]
+
+    lines[:] = [re.sub(r"``(\w+)``", link, line) for line in lines]
+
+
 # --- The site ---
 
 
@@ -310,6 +322,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_node(LiveFigure, html=(visit_live_figure, None))
     app.add_directive("vega-lite", VegaLiteDirective)
     app.add_directive("public-names", PublicNames)
+    app.connect("autodoc-process-docstring", link_names)
     app.connect("builder-inited", copy_assets)
     app.connect("html-page-context", finish_page)
     app.connect("html-collect-pages", redirect_root)

@@ -96,7 +96,8 @@ def _shifted(z: Array, y: NDArray[np.intp]) -> Parts:
     z[own] = -np.inf
     top = z.max(axis=1)
     gap, rounding = difference(z, top[:, None])
-    p = np.exp(gap) * (1.0 + rounding)
+    p = np.exp(gap)
+    p += p * rounding
     p[z == top[:, None]] = 1.0
     others = row_sums(p)
 
@@ -105,7 +106,8 @@ def _shifted(z: Array, y: NDArray[np.intp]) -> Parts:
     ahead = margin > 0.0
     lifted = lift(margin)
     subnormal_unit = np.exp(-lifted)
-    small = np.exp(lifted - np.abs(margin)) * np.where(ahead, 1.0 - rounding, 1.0 + rounding)
+    small = np.exp(lifted - np.abs(margin))
+    small += small * np.where(ahead, -rounding, rounding)
     one = np.where(ahead, 1.0, small)
     odds = np.where(ahead, others * small, others)
     whole = odds + one

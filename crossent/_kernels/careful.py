@@ -110,7 +110,12 @@ def label_probs(p: Array, want_gradient: bool, y: NDArray[np.intp]) -> Answer:
 def dense_probs(p: Array, want_gradient: bool, mass: Array) -> Answer:
     """Σ_k m_k (−log p_k), for the masses m_k of the classes."""
     loss = row_sums(weighted(mass, 0.0 - np.log(p)))
-    return loss, 0.0 - weighted(mass, 1.0 / p) if want_gradient else None, 1.0
+    return loss, 0.0 - quotients(mass, p) if want_gradient else None, 1.0
+
+
+def quotients(mass: Array, p: Array) -> Any:
+    """Return mass / p, 0 where the mass is 0."""
+    return np.where(mass == 0.0, 0.0, mass / p)
 
 
 def binary_logits(
@@ -164,7 +169,7 @@ def binary_probs(p: Array, want_gradient: bool, positive: Array, negative: Array
     loss = weighted(positive, 0.0 - np.log(p)) + weighted(negative, 0.0 - np.log1p(-p))
     if not want_gradient:
         return loss, None, 1.0
-    hard = weighted(negative, 1.0 / (1.0 - p)) - weighted(positive, 1.0 / p)
+    hard = quotients(negative, 1.0 - p) - quotients(positive, p)
     # Near 1 the difference p − t is kept by the small complements.
     distance = np.where(np.minimum(p, positive) > 0.5, negative - (1.0 - p), p - positive)
     soft = distance / (p * (1.0 - p))
