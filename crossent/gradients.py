@@ -159,7 +159,7 @@ def check_grad(
     Notes
     -----
     Central differences of the loss in float64 at two steps, extrapolated to step 0; errors of
-    1e-11 times the loss are theirs. The loss is evaluated four times for each prediction.
+    about 1e-11 times the loss are theirs. The loss is evaluated four times for each prediction.
 
     References
     ----------

@@ -117,6 +117,8 @@ def binary_cross_entropy_with_logits(
     ValueError
         If a target is outside [0, 1] or nan, shapes differ, a weight is negative, infinite or does
         not broadcast, or an option is not one of its values.
+    TypeError
+        If an argument is not made of real numbers.
 
     Notes
     -----
@@ -451,8 +453,8 @@ def sparse_categorical_cross_entropy_with_logits(
     ``categorical_cross_entropy_with_logits`` with one-hot targets.
 
     More than 65,536 logits within 10 ulp (float32: :math:`8 + 2.5 \max_k |z_k|` ulp, where no logit
-    counts for more than 88), which is faster. That is no more than a rounding of every logit does,
-    and at most two digits. No temporary has the size of the logits.
+    counts for more than 88), which is faster. That is about what the rounding of every logit does,
+    and less than two and a half digits. No temporary has the size of the logits.
 
     With class indices and weights torch's ``CrossEntropyLoss`` is "weighted_mean", also smoothed;
     with class probabilities, and in the binary losses, it is "mean", as Keras and its
