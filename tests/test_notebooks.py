@@ -42,6 +42,8 @@ def cell_complaints(cell: Json) -> Iterator[str]:
         yield f"{lines} lines; split it, {LINES} are enough for one idea"
     if expects_output(cell["source"]) and not cell["outputs"]:
         yield "prints or shows something, but its outputs were stripped"
+    if "remove-cell" in cell["metadata"].get("tags", []) and cell["outputs"]:
+        yield "is left out by the site, but prints or shows something"
     for output in cell["outputs"]:
         if output["output_type"] == "error":
             yield f"ends in an error: {output['ename']}: {output['evalue']}"
@@ -134,6 +136,7 @@ def test_a_sound_notebook_is_accepted(changes: dict[str, object]) -> None:
         ({"outputs": []}, "outputs were stripped"),
         ({"source": "x = 1\n" * 21}, "21 lines"),
         ({"outputs": [PRINTED | {"name": "stderr"}]}, "writes to stderr"),
+        ({"metadata": {"tags": ["remove-cell"]}}, "is left out by the site"),
         ({"outputs": [{"output_type": "error", "ename": "E", "evalue": "no"}]}, "error: E: no"),
         ({"outputs": displayed("image/png", "text/plain")}, "alt text ''"),
         ({"outputs": displayed("text/html", "text/plain")}, "text/html"),
