@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import html
+import itertools
 import json
 import re
 import shutil
@@ -188,16 +189,28 @@ class PublicNames(SphinxDirective):
         return parent.children
 
 
-def link_names(
+def prepare_docstring(
     _app: Sphinx, _what: str, documented: str, _object: object, _options: object, lines: list[str]
 ) -> None:
-    """Make links of the public names in a docstring, but for its own."""
-    others = {*crossent.__all__} - {documented.rpartition(".")[2]}
+    """Label the formulas of a docstring, and make links of all public names but its own.
+
+    The labels are those of ``tests/pages.py``: eq-entropy, eq-entropy-2 and so on.
+    """
+    own = documented.rpartition(".")[2]
+    label = f"eq-{own.replace('_', '-')}"
+    count = itertools.count(1)
+    others = {*crossent.__all__} - {own}
 
     def link(code: re.Match[str]) -> str:
         return f":func:`{code[1]} <crossent.{code[1]}>`" if code[1] in others else code[0]
 
-    lines[:] = [re.sub(r"``(\w+)``", link, line) for line in lines]
+    prepared = []
+    for line in lines:
+        prepared.append(re.sub(r"``(\w+)``", link, line))
+        if line.startswith(".. math::"):
+            number = next(count)
+            prepared.append(f"   :label: {label}{f'-{number}' * (number > 1)}")
+    lines[:] = prepared
 
 
 # --- The site ---
@@ -322,7 +335,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_node(LiveFigure, html=(visit_live_figure, None))
     app.add_directive("vega-lite", VegaLiteDirective)
     app.add_directive("public-names", PublicNames)
-    app.connect("autodoc-process-docstring", link_names)
+    app.connect("autodoc-process-docstring", prepare_docstring)
     app.connect("builder-inited", copy_assets)
     app.connect("html-page-context", finish_page)
     app.connect("html-collect-pages", redirect_root)
