@@ -545,6 +545,10 @@ def the_parameter_under_which_the_data_are_most_probable() -> None:
     likelihood = chances.prod(axis=1)  # of each parameter
     assert SHARES[likelihood.argmax()] == approx(heads.mean())
     assert likelihood.argmax() == (-np.log(chances)).mean(axis=1).argmin()
+    rates = SHARES[:, None] / [1, 1, 1, 10, 10]  # of a second coin, a tenth: no least squares
+    chances = np.where(heads, rates, 1 - rates)
+    assert chances.prod(axis=1).argmax() == (-np.log(chances)).mean(axis=1).argmin()
+    assert chances.prod(axis=1).argmax() != ((1 - chances) ** 2).mean(axis=1).argmin()
     area, _ = integrate.quad(lambda share: share**3 * (1 - share) ** 2, 0, 1)
     assert area < 0.1  # a density of the parameter would have 1
     every = np.array([*itertools.product([0, 1], repeat=5)])

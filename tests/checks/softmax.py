@@ -563,6 +563,15 @@ def two_logits_are_one(z: Row, w: Real) -> None:
     penalties = {part: part**2 + (w - part) ** 2 for part in (mpf(0), w / 4, w / 2, w)}
     assert min(penalties, key=lambda part: penalties[part]) == w / 2
     same(penalties[w / 2], w**2 / 2)
+
+    def best(penalty: Real) -> Real:  # of a share of sigma(w), where the weight costs penalty · w²
+        def slope(v: Real) -> Real:
+            return sigma(v) - sigma(w) + 2 * penalty * v
+
+        return mp.findroot(slope, (0, w + 1), solver="bisect", tol=1e-18)
+
+    assert abs(best(mpf(0)) - w) < 1e-6
+    assert best(mpf(1)) < best(mpf(1) / 2) < w  # one logit, then two, which pay half
     slope_of_one = sigma(d) - 1
     slopes = [soft(z)[0] - 0, soft(z)[1] - 1]
     same(slopes[1] - slopes[0], 2 * slope_of_one)
