@@ -190,10 +190,10 @@ def pages() -> list[Path]:
 def docstring(name: str) -> Section:
     """Return a function's docstring as a section of the API page, with its examples as a cell.
 
-    Its formulas have the labels eq-entropy, eq-entropy-2 and so on, after the function.
+    Its formulas have the labels eq-api-entropy, eq-api-entropy-2 and so on, after the function.
     """
     text = inspect.getdoc(getattr(crossent, name)) or ""
-    label = f"eq-{name.replace('_', '-')}"
+    label = f"eq-api-{name.replace('_', '-')}"
     count = itertools.count(1)
 
     def displayed(math: re.Match[str]) -> str:

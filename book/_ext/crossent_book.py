@@ -194,10 +194,10 @@ def prepare_docstring(
 ) -> None:
     """Label the formulas of a docstring, and make links of all public names but its own.
 
-    The labels are those of ``tests/pages.py``: eq-entropy, eq-entropy-2 and so on.
+    The labels are those of ``tests/pages.py``: eq-api-entropy, eq-api-entropy-2 and so on.
     """
     own = documented.rpartition(".")[2]
-    label = f"eq-{own.replace('_', '-')}"
+    label = f"eq-api-{own.replace('_', '-')}"
     count = itertools.count(1)
     others = {*crossent.__all__} - {own}
 

@@ -171,7 +171,7 @@ def bce(p: Real, t: Real) -> Real:
 
 @few
 @given(SHARES, SHARES)
-def eq_binary_cross_entropy(p: Real, t: Real) -> None:
+def eq_api_binary_cross_entropy(p: Real, t: Real) -> None:
     r"""\ell = -t \log p - (1 - t) \log(1 - p)"""
     same(bce(p, t), H([t, 1 - t], [p, 1 - p]))
     assert near(F.binary_cross_entropy(tensor(p), tensor(t)), bce(p, t))
@@ -183,7 +183,7 @@ def bce_of_logit(z: Real, t: Real, w: Real = 1) -> Real:
 
 @few
 @given(reals(), SHARES, reals(0, 5))
-def eq_binary_cross_entropy_with_logits(z: Real, t: Real, w: Real) -> None:
+def eq_api_binary_cross_entropy_with_logits(z: Real, t: Real, w: Real) -> None:
     r"""\ell = w \, t \log(1 + e^{-z}) + (1 - t) \log(1 + e^z)"""
     same(bce_of_logit(z, t), bce(sigma(z), t))
     loss = F.binary_cross_entropy_with_logits(tensor(z), tensor(t), pos_weight=tensor(w))
@@ -199,7 +199,7 @@ def focal(z: Real, t: Real, gamma: Real = 2, alpha: Real = None) -> Real:
 
 @few
 @given(reals(), SHARES, reals(0, 5), SHARES)
-def eq_binary_focal_loss_with_logits(z: Real, t: Real, gamma: Real, alpha: Real) -> None:
+def eq_api_binary_focal_loss_with_logits(z: Real, t: Real, gamma: Real, alpha: Real) -> None:
     r"""\ell = \alpha \, t \, \sigma(-z)^\gamma \log(1 + e^{-z})
     + (1 - \alpha) (1 - t) \, \sigma(z)^\gamma \log(1 + e^z)"""
 
@@ -217,7 +217,7 @@ def cce(p: Row, t: Row, w: Row | None = None) -> Real:
 
 @few
 @given(POSSIBLE, distributions(), WEIGHTS)
-def eq_categorical_cross_entropy(p: Row, t: Row, w: Row) -> None:
+def eq_api_categorical_cross_entropy(p: Row, t: Row, w: Row) -> None:
     r"""\ell = -\sum_k w_k \, t_k \log p_k"""
     same(cce(p, t), H(t, p))
     loss = -(tensor(w) * torch.xlogy(tensor(t), tensor(p))).sum()
@@ -230,7 +230,7 @@ def cce_of_logits(z: Row, t: Row, w: Row | None = None) -> Real:
 
 @few
 @given(logits(), distributions(), WEIGHTS)
-def eq_categorical_cross_entropy_with_logits(z: Row, t: Row, w: Row) -> None:
+def eq_api_categorical_cross_entropy_with_logits(z: Row, t: Row, w: Row) -> None:
     r"""\ell = -\sum_k w_k \, t_k \log \operatorname{softmax}(z)_k"""
     loss = F.cross_entropy(tensor(z)[None], tensor(t)[None], weight=tensor(w), reduction="sum")
     assert near(loss, cce_of_logits(z, t, w))
@@ -238,7 +238,7 @@ def eq_categorical_cross_entropy_with_logits(z: Row, t: Row, w: Row) -> None:
 
 @few
 @given(POSSIBLE, POSSIBLE)
-def eq_cross_entropy(p: Row, q: Row) -> None:
+def eq_api_cross_entropy(p: Row, q: Row) -> None:
     r"""H(p, q) = -\sum_k p_k \log q_k = H(p) + D(p \,\|\, q)"""
     mean = -mp.fsum(p_k * mp.log(q_k) for p_k, q_k in zip(p, q, strict=True))
     same(mean, H(p) + KL(p, q))
@@ -247,7 +247,7 @@ def eq_cross_entropy(p: Row, q: Row) -> None:
 
 @few
 @given(POSSIBLE)
-def eq_entropy(p: Row) -> None:
+def eq_api_entropy(p: Row) -> None:
     r"""H(p) = -\sum_k p_k \log p_k"""
     categorical: Any = torch.distributions.Categorical
     mean = -mp.fsum(p_k * mp.log(p_k) for p_k in p)
@@ -262,7 +262,7 @@ def js(p: Row, q: Row) -> Real:
 
 @few
 @given(distributions(), distributions())
-def eq_js_divergence(p: Row, q: Row) -> None:
+def eq_api_js_divergence(p: Row, q: Row) -> None:
     r"""J(p, q) = \tfrac12 D(p \,\|\, m) + \tfrac12 D(q \,\|\, m), \qquad m = \tfrac12 (p + q)"""
     m = [(p_k + q_k) / 2 for p_k, q_k in zip(p, q, strict=True)]
     same(js(p, q), H(m) - (H(p) + H(q)) / 2)
@@ -277,7 +277,7 @@ def kl(p: Row, q: Row) -> Real:
 
 @few
 @given(POSSIBLE, POSSIBLE, st.integers(1, 9))
-def eq_kl_divergence(p: Row, q: Row, scale: int) -> None:
+def eq_api_kl_divergence(p: Row, q: Row, scale: int) -> None:
     r"""D(p \,\|\, q) = \sum_k \left( p_k \log\frac{p_k}{q_k} - p_k + q_k \right)"""
     same(kl(p, q), KL(p, q))
     q = [q_k * scale for q_k in q]  # of another sum
@@ -291,7 +291,7 @@ def linear(h: Row, y: int, b: Row | None = None, w: Row | None = None) -> Real:
 
 @few
 @given(st.lists(reals(), min_size=2, max_size=2), st.integers(0, 2), logits(3), WEIGHTS)
-def eq_linear_cross_entropy(h: Row, y: int, b: Row, w: Row) -> None:
+def eq_api_linear_cross_entropy(h: Row, y: int, b: Row, w: Row) -> None:
     r"""\ell = -w_y \log \operatorname{softmax}(W h + b)_y"""
     layer = torch.nn.Linear(2, 3, dtype=torch.float64)
     layer.load_state_dict({"weight": tensor(WEIGHT), "bias": tensor(b)})
@@ -301,7 +301,7 @@ def eq_linear_cross_entropy(h: Row, y: int, b: Row, w: Row) -> None:
 
 @few
 @given(reals(-40, 40))
-def eq_log_sigmoid(z: Real) -> None:
+def eq_api_log_sigmoid(z: Real) -> None:
     r"""\log \sigma(z) = -\log(1 + e^{-z})"""
     same(mp.log(1 - 1 / (1 + mp.exp(z))), -mp.log(1 + mp.exp(-z)))
     assert near(F.logsigmoid(tensor(z)), -mp.log(1 + mp.exp(-z)))
@@ -313,7 +313,7 @@ def log_softmax(z: Row) -> Row:
 
 @few
 @given(logits())
-def eq_log_softmax(z: Row) -> None:
+def eq_api_log_softmax(z: Row) -> None:
     r"""\log p_k = z_k - \log \sum_j e^{z_j}"""
     for got, p_k, log_p in zip(tensor(z).log_softmax(0), soft(z), log_softmax(z), strict=True):
         same(log_p, mp.log(p_k))
@@ -326,7 +326,7 @@ def logsumexp(z: Row) -> Real:
 
 @few
 @given(logits())
-def eq_logsumexp(z: Row) -> None:
+def eq_api_logsumexp(z: Row) -> None:
     r"""\operatorname{logsumexp}(z) = \log \sum_k e^{z_k}"""
     assert near(scipy.special.logsumexp(floats(z)), logsumexp(z))
     assert near(tensor(z).logsumexp(0), logsumexp(z))
@@ -339,7 +339,7 @@ def perplexity(rows: list[Row], labels: list[int]) -> Real:
 
 @few
 @given(st.lists(st.tuples(logits(), CLASSES), min_size=1, max_size=4))
-def eq_perplexity(batch: list[tuple[Row, int]]) -> None:
+def eq_api_perplexity(batch: list[tuple[Row, int]]) -> None:
     r"""\operatorname{PP} = \exp\Bigl(-\frac1N \sum_i \log p_{i, y_i}\Bigr)"""
     rows, labels = [z for z, _ in batch], [y for _, y in batch]
     product = mp.fprod(1 / soft(z)[y] for z, y in batch)
@@ -350,7 +350,7 @@ def eq_perplexity(batch: list[tuple[Row, int]]) -> None:
 
 @few
 @given(reals(-40, 40))
-def eq_sigmoid(z: Real) -> None:
+def eq_api_sigmoid(z: Real) -> None:
     r"""\sigma(z) = \frac{1}{1 + e^{-z}}"""
     same(1 / (1 + mp.exp(-z)), (1 + mp.tanh(z / 2)) / 2)
     assert near(scipy.special.expit(float(z)), sigma(z))
@@ -358,7 +358,7 @@ def eq_sigmoid(z: Real) -> None:
 
 @few
 @given(logits())
-def eq_softmax(z: Row) -> None:
+def eq_api_softmax(z: Row) -> None:
     r"""p_k = \frac{e^{z_k}}{\sum_j e^{z_j}}"""
     total = mp.fsum(mp.exp(z_j) for z_j in z)
     for got, z_k in zip(tensor(z).softmax(0), z, strict=True):
@@ -371,7 +371,7 @@ def sparse(p: Row, y: int, w: Row | None = None) -> Real:
 
 @few
 @given(POSSIBLE, CLASSES, WEIGHTS)
-def eq_sparse_categorical_cross_entropy(p: Row, y: int, w: Row) -> None:
+def eq_api_sparse_categorical_cross_entropy(p: Row, y: int, w: Row) -> None:
     r"""\ell = -w_y \log p_y"""
     hot = [mpf(k == y) for k in range(4)]
     same(sparse(p, y, w), cce(p, hot, w))
@@ -381,7 +381,7 @@ def eq_sparse_categorical_cross_entropy(p: Row, y: int, w: Row) -> None:
 
 @few
 @given(logits(), CLASSES, WEIGHTS)
-def eq_sparse_categorical_cross_entropy_with_logits(z: Row, y: int, w: Row) -> None:
+def eq_api_sparse_categorical_cross_entropy_with_logits(z: Row, y: int, w: Row) -> None:
     r"""\ell = -w_y \log \operatorname{softmax}(z)_y
     = w_y \log \Bigl(1 + \sum_{j \ne y} e^{z_j - z_y}\Bigr)"""
     others = mp.fsum(mp.exp(z_j - z[y]) for j, z_j in enumerate(z) if j != y)
