@@ -107,8 +107,8 @@ def softmax(z: ArrayLike, *, axis: int | tuple[int, ...] | None = -1) -> NDArray
     no limit and give nan there, as do rows of −∞ only; a nan gives nan in its own row.
 
     ``scipy.special.softmax``, ``torch.softmax`` and ``tf.nn.softmax`` give the same up to
-    :math:`4 + |z_k - z_{\max}|` ulp, and nan for +∞. Only SciPy and Keras take several axes; the
-    default of SciPy is all.
+    :math:`4 + |z_k - z_{\max}|` ulp, and nan for +∞. Of these, only SciPy takes several axes, by
+    default all; ``keras.ops.softmax`` takes several, too.
 
     References
     ----------

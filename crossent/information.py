@@ -205,7 +205,7 @@ def perplexity(
     sample_weight: ArrayLike | None = None,
     ignore_index: int | None = None,
 ) -> Any:
-    r"""Perplexity: the number of equally likely classes that would be as surprising.
+    r"""Perplexity of logits under labels: how many equally likely classes would surprise as much.
 
     .. math::
 
@@ -319,8 +319,9 @@ def entropy_with_logits(logits: ArrayLike, *, axis: int = -1, base: float | None
     Notes
     -----
     Within 5 ulp (float16: 1 ulp) at any margin: for logits 40 and 0 it is 1.7e-16, where
-    log Σ e^z − Σ p z gives 0. A class at −∞ adds nothing, and one at +∞ leaves no surprise. Two of
-    these have no limit and give nan, as do rows of −∞ only and a nan.
+    log Σ e^z − Σ p z gives 0. Below 1e-307 nats digits may be lost. A class at −∞ adds nothing, and
+    one at +∞ leaves no surprise. Two of these have no limit and give nan, as do rows of −∞ only and
+    a nan.
 
     The same as ``torch.distributions.Categorical(logits=z).entropy()``.
 
@@ -389,19 +390,21 @@ def kl_divergence_with_logits(
     Notes
     -----
     Within 6 ulp (float16: 1 ulp), also where the two are nearly equal: it is never negative, and 0
-    only where the logits differ by a constant. With :math:`x_k` the difference of the logits less
-    its mean under p, it is :math:`\log(1 + \sum_k p_k (e^{x_k} - 1 - x_k))`, a sum of terms ≥ 0.
-    A result below 1e-300 may have lost digits. Infinite logits give the limit: infinite where p has
-    mass and q has none, while a class at −∞ in both adds nothing; nan only where there is none.
+    only where the logits differ by a constant or the dtype has no number so small. With :math:`x_k`
+    the difference of the logits over T less its mean under p, it is
+    :math:`\log(1 + \sum_k p_k (e^{x_k} - 1 - x_k))`, a sum of terms ≥ 0. Below 1e-307 nats digits
+    may be lost. Infinite logits give the limit: infinite where p has mass and q has none, while a
+    class at −∞ in both adds nothing; nan only where there is none.
 
     ``grad`` and ``value_and_grad`` give the gradient with respect to ``q_logits``, the second
     argument: :math:`(q_j - p_j) / T` in units of the base, the gradient of the sum of what is
     returned. It is within 6 ulp of the larger of :math:`q_j / T` and :math:`p_j / T`, times
     :math:`\max_k |\log(q_k / p_k)|` where that is less than 1. There is no gradient for p.
 
-    ``torch.nn.functional.kl_div`` and ``optax.losses.kl_divergence_with_log_targets`` take
-    log-probabilities, q first, ``scipy.special.rel_entr`` and ``keras.losses.KLDivergence``
-    probabilities, p first. They lose what the terms of either sign cancel, and may be negative.
+    ``torch.nn.functional.kl_div`` with ``log_target=True`` and
+    ``optax.losses.kl_divergence_with_log_targets`` take log-probabilities, q first,
+    ``scipy.special.rel_entr`` and ``keras.losses.KLDivergence`` probabilities, p first. They lose
+    what the terms of either sign cancel, and may be negative.
 
     References
     ----------

@@ -19,10 +19,12 @@ from tests.pages import BOOK
 
 rng = np.random.default_rng(3)
 z, image = rng.normal(size=(6, 3)), rng.normal(size=(2, 3, 4, 5))
+v = rng.normal(size=(6, 3))
 q, t = crossent.softmax(rng.normal(size=(2, 6, 3)))
 x = rng.normal(size=6)
 ARRAYS: dict[str, Any] = {
     "z": z,
+    "v": v,
     "y": np.array([0, 1, 2, 2, 1, 0]),
     "q": q,
     "t": t,
@@ -37,6 +39,7 @@ ARRAYS: dict[str, Any] = {
 TENSORS = {name: torch.as_tensor(array) for name, array in ARRAYS.items()}
 LIBRARIES: dict[str, dict[str, Any]] = {
     "F": {"F": F, **TENSORS},
+    "torch": {"torch": torch, **TENSORS},
     "L": {"L": keras.losses, **ARRAYS},
     "tf": {"tf": tf, **ARRAYS},
     "metrics": {"metrics": sklearn.metrics, **ARRAYS},

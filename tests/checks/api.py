@@ -23,6 +23,7 @@ from typing import Any
 from unittest import mock
 
 import keras
+import ml_dtypes
 import numpy as np
 import pytest
 import scipy.spatial.distance
@@ -38,7 +39,7 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import log_loss
 
 import crossent
-from crossent import _forms, _spans, gradients
+from crossent import _forms, _spans, _validate, gradients
 from crossent._kernels import careful, fast
 from tests import bounds, calls, peers, truth
 from tests import test_api_page as chooser
@@ -75,6 +76,7 @@ SPARSE = "sparse_categorical_cross_entropy_with_logits"
 DENSE = "categorical_cross_entropy_with_logits"
 BINARY, FOCAL = "binary_cross_entropy_with_logits", "binary_focal_loss_with_logits"
 LAYER = "linear_cross_entropy"
+SURPRISE, APART = "entropy_with_logits", "kl_divergence_with_logits"
 
 
 # --- Examples for every function ---
@@ -84,9 +86,10 @@ P, Q = random.dirichlet(np.full(3, 2.0), (2, 4))
 Z = 2.0 * random.normal(size=(4, 3))
 LABELS = np.array([0, 2, 1, 1])
 HIDDEN, WEIGHT = random.normal(size=(4, 2)), random.normal(size=(3, 2))
+TEACHER = random.normal(size=(4, 3))
 ARRAYS: dict[str, Any] = {
-    "hidden": HIDDEN, "labels": LABELS, "logits": Z, "p": P, "probs": P, "q": Q, "targets": Q,
-    "weight": WEIGHT, "z": Z,
+    "hidden": HIDDEN, "labels": LABELS, "logits": Z, "p": P, "p_logits": TEACHER, "probs": P,
+    "q": Q, "q_logits": Z, "targets": Q, "weight": WEIGHT, "z": Z,
 }  # fmt: skip
 PROBABILITIES = {"p", "probs", "q", "targets"}
 DOCS = {
@@ -255,6 +258,16 @@ def eq_api_entropy(p: Row) -> None:
     assert near(categorical(tensor(p)).entropy(), mean)
 
 
+@few
+@given(logits())
+def eq_api_entropy_with_logits(z: Row) -> None:
+    r"""H(p) = -\sum_k p_k \log p_k, \qquad p = \operatorname{softmax}(z)"""
+    p = [mp.exp(z_k) / mp.fsum(mp.exp(z_j) for z_j in z) for z_k in z]
+    mean = -mp.fsum(p_k * mp.log(p_k) for p_k in p)
+    same(mean, H(soft(z)))
+    assert near(scipy.stats.entropy(scipy.special.softmax(floats(z))), mean)
+
+
 def js(p: Row, q: Row) -> Real:
     m = [(p_k + q_k) / 2 for p_k, q_k in zip(p, q, strict=True)]
     return KL(p, m) / 2 + KL(q, m) / 2
@@ -282,6 +295,20 @@ def eq_api_kl_divergence(p: Row, q: Row, scale: int) -> None:
     same(kl(p, q), KL(p, q))
     q = [q_k * scale for q_k in q]  # of another sum
     assert near(sum(scipy.special.kl_div(floats(p), floats(q))), kl(p, q))
+
+
+@few
+@given(logits(), logits(), SHARES)
+def eq_api_kl_divergence_with_logits(z_p: Row, z_q: Row, share: Real) -> None:
+    r"""D(p \,\|\, q) = \sum_k p_k \log\frac{p_k}{q_k},
+    \qquad p = \operatorname{softmax}(z_p / T), \quad q = \operatorname{softmax}(z_q / T)"""
+    t = 4 * share
+    p, q = ([mp.exp(z_k / t) for z_k in z] for z in (z_p, z_q))
+    p, q = ([power / mp.fsum(row) for power in row] for row in (p, q))
+    mean = mp.fsum(p_k * mp.log(p_k / q_k) for p_k, q_k in zip(p, q, strict=True))
+    same(mean, kl(p, q))
+    log_p, log_q = (torch.log_softmax(tensor(z) / float(t), 0) for z in (z_p, z_q))
+    assert near(F.kl_div(log_q, log_p, log_target=True, reduction="sum"), mean)
 
 
 def linear(h: Row, y: int, b: Row | None = None, w: Row | None = None) -> Real:
@@ -332,20 +359,23 @@ def eq_api_logsumexp(z: Row) -> None:
     assert near(tensor(z).logsumexp(0), logsumexp(z))
 
 
-def perplexity(rows: list[Row], labels: list[int]) -> Real:
-    logs = [mp.log(soft(z)[y]) for z, y in zip(rows, labels, strict=True)]
-    return mp.exp(-mp.fsum(logs) / len(logs))
+def perplexity(rows: list[Row], labels: list[int], w: Row | None = None) -> Real:
+    w = w or [1] * len(rows)
+    terms = [w_i * mp.log(soft(z)[y]) for z, y, w_i in zip(rows, labels, w, strict=True)]
+    return mp.exp(-mp.fsum(terms) / mp.fsum(w))
 
 
 @few
-@given(st.lists(st.tuples(logits(), CLASSES), min_size=1, max_size=4))
-def eq_api_perplexity(batch: list[tuple[Row, int]]) -> None:
-    r"""\operatorname{PP} = \exp\Bigl(-\frac1N \sum_i \log p_{i, y_i}\Bigr)"""
-    rows, labels = [z for z, _ in batch], [y for _, y in batch]
-    product = mp.fprod(1 / soft(z)[y] for z, y in batch)
-    same(perplexity(rows, labels), product ** (mpf(1) / len(batch)))  # the geometric mean
-    loss = F.cross_entropy(torch.stack([tensor(z) for z in rows]), torch.tensor(labels))
-    assert near(loss.exp(), perplexity(rows, labels))
+@given(st.lists(st.tuples(logits(), CLASSES, st.integers(1, 9)), min_size=1, max_size=4))
+def eq_api_perplexity(batch: list[tuple[Row, int, int]]) -> None:
+    r"""\operatorname{PP} = \exp\Bigl(-\frac{\sum_i w_i \log p_{i, y_i}}{\sum_i w_i}\Bigr)"""
+    rows, labels, w = (list(each) for each in zip(*batch, strict=True))
+    product = mp.fprod((1 / soft(z)[y]) ** w_i for z, y, w_i in batch)
+    same(perplexity(rows, labels, w), product ** (mpf(1) / sum(w)))  # the geometric mean
+    z, y = torch.stack([tensor(z) for z in rows]), torch.tensor(labels)
+    repeated = torch.tensor(w)  # a weight of 3 is three of the same
+    loss = F.cross_entropy(z.repeat_interleave(repeated, 0), y.repeat_interleave(repeated))
+    assert near(loss.exp(), perplexity(rows, labels, w))
 
 
 @few
@@ -398,8 +428,10 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     "categorical_cross_entropy_with_logits": cce_of_logits,
     "cross_entropy": H,
     "entropy": H,
+    "entropy_with_logits": lambda z: H(soft(z)),
     "js_divergence": js,
     "kl_divergence": kl,
+    "kl_divergence_with_logits": lambda z_p, z_q: KL(soft(z_p), soft(z_q)),
     "linear_cross_entropy": linear,
     "log_sigmoid": lambda z: mp.log(sigma(z)),
     "log_softmax": log_softmax,
@@ -436,10 +468,12 @@ def by_formula(name: str) -> Any:
     "Probability of the positive class, from its logit.",
     "Logarithm of the probability of the positive class, from its logit.",
     "Entropy of a distribution: its mean surprise.",
+    "Entropy of the softmax of logits.",
+    "Kullback-Leibler divergence of two softmaxes, from their logits.",
     "Cross-entropy of q under the true distribution p: the mean surprise of who believes q.",
     "Kullback-Leibler divergence: what believing q costs when p is true.",
     "Jensen-Shannon divergence: symmetric, and at most log 2 (1 bit).",
-    "Perplexity: the number of equally likely classes that would be as surprising.",
+    "Perplexity of logits under labels: how many equally likely classes would surprise as much.",
     "Focal loss of logits: binary cross-entropy in which easy elements count less.",
 )
 @of_each
@@ -449,8 +483,9 @@ def the_function_is_its_formula(name: str) -> None:
     for word, keys in {
         "of probabilities": {"probs"},
         "of logits": {"logits"},
-        "logit": {"logits", "z", "hidden"},
+        "logit": {"logits", "z", "hidden", "q_logits"},
         "under class indices": {"labels"},
+        "under labels": {"labels"},
         "under target distributions": {"targets"},
         "binary": {"targets"},
     }.items():
@@ -462,7 +497,7 @@ def the_function_is_its_formula(name: str) -> None:
     "Jensen-Shannon divergence: symmetric, and at most log 2 (1 bit).",
     "Not symmetric, and H(p, p) is H(p), not 0.",
     "Kullback-Leibler divergence: what believing q costs when p is true.",
-    "Perplexity: the number of equally likely classes that would be as surprising.",
+    "Perplexity of logits under labels: how many equally likely classes would surprise as much.",
     "Focal loss of logits: binary cross-entropy in which easy elements count less.",
 )
 def what_the_summaries_add() -> None:
@@ -490,19 +525,19 @@ def what_the_summaries_add() -> None:
 @says(
     *(f"| `{theirs}` | `{ours}` |" for theirs, ours in chooser.ROWS),
     "Find what you call today; the other column gives the same number.",
-    "| `torch.nn.functional as F` | `crossent` |",
+    "| `torch`, `torch.nn.functional as F` | `crossent` |",
     "| `keras.losses as L`, `tf.nn` | `crossent` |",
     "| `sklearn.metrics`, `scipy` | `crossent` |",
-    "In both, `z` are logits of shape (N, C) and `q` probabilities, `y` labels and `t` one-hot or"
-    " soft targets, `x` the logits and `p` the probabilities of a binary problem with targets `b`;"
-    " `w` are weights of classes and `s` of samples.",
+    "In both, `z` and `v` are logits of shape (N, C) and `q` probabilities, `y` labels and `t`"
+    " one-hot or soft targets, `x` the logits and `p` the probabilities of a binary problem with"
+    " targets `b`; `w` are weights of classes and `s` of samples.",
     "Every row is evaluated by a test.",
     "`image` has the shape (N, C, H, W) and `mask` (N, H, W).",
 )
 def both_columns_are_the_same() -> None:
     known = {name: array.shape for name, array in chooser.ARRAYS.items()}
     n, c = known["z"]
-    assert known["q"] == known["t"] == (n, c)
+    assert known["q"] == known["t"] == known["v"] == (n, c)
     assert {known[name] for name in ("y", "x", "p", "b", "s")} == {(n,)}
     assert known["w"] == (c,)
     assert (len(known["image"]), known["image"][:1] + known["image"][2:]) == (4, known["mask"])
@@ -554,6 +589,9 @@ def what_the_tables_add() -> None:
     "**The loss of each class.** Ask for the losses one by one, and group them.",
     "**Instead of `log_loss`**, with labels that are words: number them first.",
     "**A step of gradient descent**, with the loss from the same pass:",
+    "**Distillation.** The loss is $T^2$ times the mean divergence of the student from its teacher"
+    " at temperature $T$, for the gradient with respect to the student's logits shrinks as"
+    " $1/T^2$.",
     "**Tensors** on the CPU are arrays at once; others are moved first:"
     " `z.detach().cpu().numpy()`.",
 )
@@ -570,7 +608,8 @@ def the_recipes() -> None:
     close(made["loss"], each.mean())
     close(eval(steps[tokens], made), np.exp(made["loss"]))  # noqa: S307
     close(made["loss"] / np.log(2), (each / np.log(2)).mean())
-    exec("".join(steps[tokens + 1 :]), made)  # noqa: S102
+    distilling = next(n for n, step in enumerate(steps) if "teacher" in step)
+    exec("".join(steps[tokens + 1 : distilling]), made)  # noqa: S102
     generator = np.random.default_rng(10)
     z, y = generator.normal(size=(50, 3)), generator.integers(0, 3, 50)
     losses = ask(SPARSE, logits=z, labels=y)
@@ -583,6 +622,22 @@ def the_recipes() -> None:
     after = ask(SPARSE, logits=made["X"] @ made["W"], labels=made["y"], reduction="mean")
     assert after < made["loss"]
     close(made["loss"], np.log(3))
+    exec("".join(steps[distilling:]), made)  # noqa: S102
+    student, t = tensor(made["student"]).requires_grad_(), made["T"]
+    log_p, log_q = (torch.log_softmax(z / t, 1) for z in (tensor(made["teacher"]), student))
+    theirs = t**2 * F.kl_div(log_q, log_p, log_target=True, reduction="batchmean")
+    theirs.backward()
+    assert student.grad is not None
+    close(made["distilled"], theirs.detach())
+    close(made["slope"], student.grad, 1e-11)
+    hot = [
+        t**2
+        * crossent.grad(crossent.kl_divergence_with_logits)(
+            made["teacher"], made["student"], temperature=t
+        )
+        for t in (1e3, 1e5)
+    ]
+    np.testing.assert_allclose(*hot, rtol=0.01, atol=1e-4)
     tensors = torch.tensor(Z), torch.tensor(LABELS)
     assert crossent.sparse_categorical_cross_entropy_with_logits(*tensors) == ask(
         SPARSE, reduction="mean"
@@ -596,15 +651,18 @@ def the_recipes() -> None:
 
 
 @cache
-def fresh() -> dict[str, list[str]]:
+def fresh(threads: str = "", before: str = "pass") -> dict[str, list[str]]:
     """Return what an import loads, and how many threads there are at first."""
     code = (
-        "import sys; known = set(sys.modules); import crossent; print(crossent.get_num_threads());"
-        "print(*set(sys.modules) - known)"
+        f"import os, sys; {before}; known = set(sys.modules); import crossent;"
+        "print(crossent.get_num_threads()); print(*set(sys.modules) - known)"
     )
-    printed = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True)
-    threads, loaded = map(str.split, printed.splitlines())
-    return {"threads": threads, "loaded": loaded}
+    environment = os.environ | {"OMP_NUM_THREADS": threads}
+    printed = subprocess.check_output(
+        [sys.executable, "-c", code], cwd=ROOT, text=True, env=environment
+    )
+    first, loaded = map(str.split, printed.splitlines())
+    return {"threads": first, "loaded": loaded}
 
 
 @says(
@@ -785,11 +843,10 @@ def nothing_counts_nothing() -> None:
     ignored = slope("sparse_categorical_cross_entropy_with_logits", ignore_index=2)
     assert ignored.any(axis=1).tolist() == [True, False, True, True]
     for name in LOSSES:
-        if "sample_weight" in signature(name):
-            answer = slope(
-                name, sample_weight=np.array([1.0, 0, 1, 1])[(..., *[None] * (name in ELEMENTWISE))]
-            )
-            assert answer.any(axis=1).tolist() == [True, False, True, True]
+        weight = np.array([1.0, 0, 1, 1])[(..., *[None] * (name in ELEMENTWISE))]
+        answer = slope(name, sample_weight=weight)
+        of_rows = answer.hidden if name == LAYER else answer
+        assert of_rows.any(axis=1).tolist() == [True, False, True, True]
 
 
 @says(
@@ -811,6 +868,187 @@ def the_value_beside_the_gradient() -> None:
     allowed = bounds.ulp(loss.__name__, np.float32, bounds.largest(z), size=z.size)
     for each in (value, alone):
         assert (abs(each - exact) <= allowed * np.spacing(exact.astype(np.float32))).all()
+
+
+@says(
+    "Arrays may be of float16, float32 or float64, and of the bfloat16 of ml_dtypes where that is"
+    " installed; results keep the dtype, while 16-bit numbers are computed in float32 or wider.",
+)
+def the_dtypes() -> None:
+    bfloat16 = ml_dtypes.bfloat16
+    assert set(map(np.dtype, FLOATS)) == _validate.FLOATS
+    exact = np.array([[2, 1, 1], [1, 2, 1], [1, 1, 2], [2, 1, 1]]) / 4  # in any dtype
+    for name in COMPUTING:
+        known = arguments(name)
+        for place, key in enumerate(PROBABILITIES & known.keys()):
+            known[key] = np.roll(exact, place, axis=0)
+        for dtype, digits in ((np.float16, 11), (bfloat16, 8), (np.float32, 24), (float, 53)):
+            given = {k: v.astype(dtype) for k, v in known.items() if k != "labels"}
+            whole = {"labels": LABELS} if "labels" in known else {}
+            got = ask(name, **given, **whole)
+            assert got.dtype == dtype
+            wide = ask(name, **{k: v.astype(float) for k, v in given.items()}, **whole)
+            if digits < 24:  # half a unit in the last place and a little: it is rounded once
+                close(np.asarray(got, float), wide, 1.001 * 2.0**-digits)
+        for other in (np.longdouble, complex):
+            with pytest.raises(TypeError, match="give real numbers, as float16, float32 or float"):
+                ask(name, **{k: v.astype(other) for k, v in known.items() if k != "labels"})
+
+
+# --- Information from logits ---
+
+
+@says(
+    "Within 5 ulp (float16: 1 ulp) at any margin: for logits 40 and 0 it is 1.7e-16, where"
+    " log Σ e^z − Σ p z gives 0.",
+    "Below 1e-307 nats digits may be lost.",
+    "A class at −∞ adds nothing, and one at +∞ leaves no surprise.",
+    "Two of these have no limit and give nan, as do rows of −∞ only and a nan.",
+    "The same as ``torch.distributions.Categorical(logits=z).entropy()``.",
+)
+def the_surprise_of_logits() -> None:
+    generator, worst, lost = np.random.default_rng(13), 0.0, 0.0
+    for margin in np.linspace(0, 744, 120):
+        z = np.array([margin, *generator.uniform(-4, 0, 3)])
+        true = H(truth.softmax(truth.exact(z)))
+        worst = max(worst, ulps(crossent.entropy_with_logits(z), true))
+        if margin > 650:  # a nat in many units
+            error = ulps(ask(SURPRISE, logits=z, base=1 + 1e-8), true / mp.log(mpf(1 + 1e-8)))
+            assert error <= stated(SURPRISE) or true < 1e-307
+            lost = max(lost, error)
+    assert stated(SURPRISE) / 3 < worst <= stated(SURPRISE) < 100 < lost
+    far = np.array([40.0, 0.0])
+    assert f"{crossent.entropy_with_logits(far):.1e}" == "1.7e-16"
+    assert scipy.special.logsumexp(far) - scipy.special.softmax(far) @ far == 0
+    close(ask(SURPRISE, logits=[-INF, 0.3, 0.1]), ask(SURPRISE, logits=[0.3, 0.1]))
+    assert ask(SURPRISE, logits=[INF, 0.0, 1.0]) == 0
+    for none in ([INF, INF, 0.0], [-INF] * 3, [NAN, 0.0, 0.0]):
+        assert np.isnan(ask(SURPRISE, logits=none))
+    categorical: Any = torch.distributions.Categorical
+    close(ask(SURPRISE), categorical(logits=tensor(Z)).entropy())
+
+
+@says(
+    "What you have as logits goes to the functions `_with_logits`, which keep the digits of a"
+    " divergence however small it is.",
+    "Within 6 ulp (float16: 1 ulp), also where the two are nearly equal: it is never negative, and"
+    " 0 only where the logits differ by a constant or the dtype has no number so small.",
+    "With :math:`x_k` the difference of the logits over T less its mean under p, it is"
+    " :math:`\\log(1 + \\sum_k p_k (e^{x_k} - 1 - x_k))`, a sum of terms ≥ 0.",
+    "Below 1e-307 nats digits may be lost.",
+    "``torch.nn.functional.kl_div`` with ``log_target=True`` and"
+    " ``optax.losses.kl_divergence_with_log_targets`` take log-probabilities, q first,"
+    " ``scipy.special.rel_entr`` and ``keras.losses.KLDivergence`` probabilities, p first.",
+    "They lose what the terms of either sign cancel, and may be negative.",
+    "It is within 6 ulp of the larger of :math:`q_j / T` and :math:`p_j / T`, times"
+    " :math:`\\max_k |\\log(q_k / p_k)|` where that is less than 1.",
+)
+def the_divergence_of_logits() -> None:
+    generator, bound = np.random.default_rng(14), stated(APART)
+    shares, of_slopes, lost = [], [], 0.0
+    for apart in (3.0, 0.1, 1e-8, 1e-15, 1e-150, 1e-155):
+        for t in (1.0, 3.7):
+            z_p = generator.uniform(-3, 3, 4) * (apart > 1e-140)  # the difference must fit in it
+            z_q = z_p + apart * generator.uniform(-1, 1, 4)
+            a, b = truth.exact(z_p), truth.exact(z_q)
+            with mp.workdps(400):
+                p, q = (soft([z / mpf(t) for z in row]) for row in (a, b))
+                mean = mp.fsum(x * (v - u) / mpf(t) for x, u, v in zip(p, a, b, strict=True))
+                x = [(v - u) / mpf(t) - mean for u, v in zip(a, b, strict=True)]
+                terms = [p_k * (mp.exp(x_k) - 1 - x_k) for p_k, x_k in zip(p, x, strict=True)]
+                true = KL(p, q)
+                same(mp.log1p(mp.fsum(terms)), true)
+                assert min(terms) >= 0
+                most = min(1, max(abs(mp.log(v / u)) for u, v in zip(p, q, strict=True)))
+                slopes = [(v - u) / mpf(t) for u, v in zip(p, q, strict=True)]
+                units = [most * max(pair) / mpf(t) for pair in zip(p, q, strict=True)]
+            got, gradient = crossent.value_and_grad(crossent.kl_divergence_with_logits)(
+                z_p, z_q, temperature=t
+            )
+            assert got > 0
+            shares.append(ulps(got, true) / bound)
+            of_slopes += [ulps(*each) / 6 for each in zip(gradient, slopes, units, strict=True)]
+            fine = ask(APART, p_logits=z_p, q_logits=z_q, temperature=t, base=1 + 1e-8)
+            error = ulps(fine, true / mp.log(mpf(1 + 1e-8)))
+            assert error <= bound or true < 1e-307
+            lost = max(lost, error)
+    assert 0.2 < max(shares) <= 1
+    assert 0.2 < max(of_slopes) <= 1
+    assert lost > 100
+    for constant in (0.0, 7.0):
+        assert (ask(APART, p_logits=Z, q_logits=Z + constant) <= 1e-30).all()
+        assert (ask(APART, p_logits=[0.25, -1.5], q_logits=[0.25 + constant, constant - 1.5])) == 0
+    assert ask(APART, p_logits=[0.0, 0.0], q_logits=[0.0, 1e-170]) == 0  # 1e-341
+    # The others, of logits that are nearly equal.
+    # https://optax.readthedocs.io/en/latest/api/losses.html: log_predictions come first.
+    z_p = generator.normal(size=(500, 5))
+    z_q = z_p + 1e-8 * generator.normal(size=z_p.shape)
+    keras_loss = keras.losses.KLDivergence(reduction=None, dtype="float64")
+
+    def others(z_p: Any, z_q: Any) -> Iterator[Any]:
+        log_p, log_q = (torch.log_softmax(tensor(z), 1) for z in (z_p, z_q))
+        p, q = crossent.softmax(z_p), crossent.softmax(z_q)
+        yield F.kl_div(log_q, log_p, log_target=True, reduction="none").sum(1).numpy()
+        yield (log_p.exp() * (log_p - log_q)).sum(1).numpy()  # optax's
+        yield scipy.special.rel_entr(p, q).sum(axis=1)
+        yield keras_loss(p, q).numpy()
+
+    for well, ill in zip(others(TEACHER, Z), others(z_p, z_q), strict=True):
+        close(well, ask(APART), 1e-6)
+        assert (abs(ill / ask(APART, p_logits=z_p, q_logits=z_q) - 1) > 1).any()
+        assert ill.min() < 0
+
+
+@says(
+    "Logits of the true distribution p and of q, of the same shape: nothing is broadcast.",
+    "T > 0, which both are divided by.",
+    "There is no factor T²: distillation multiplies by it.",
+    "``grad`` and ``value_and_grad`` give the gradient with respect to ``q_logits``, the second"
+    " argument: :math:`(q_j - p_j) / T` in units of the base, the gradient of the sum of what is"
+    " returned.",
+    "There is no gradient for p.",
+    "Of ``kl_divergence_with_logits`` it is that with respect to ``q_logits``, the second.",
+    "Infinite logits give the limit: infinite where p has mass and q has none, while a class at −∞"
+    " in both adds nothing; nan only where there is none.",
+)
+def what_distillation_asks() -> None:
+    of_probabilities = crossent.kl_divergence(crossent.softmax(TEACHER), crossent.softmax(Z))
+    close(ask(APART), of_probabilities)
+    for part in (Z[:1], Z[0], Z[:, :1]):
+        with pytest.raises(ValueError, match="nothing is broadcast"):
+            ask(APART, q_logits=part)
+    assert signature(APART)["temperature"].default == 1
+    for t in (0.5, 4.0):
+        close(ask(APART, temperature=t), ask(APART, p_logits=TEACHER / t, q_logits=Z / t))
+        for base in (None, 2):
+            options: Any = {"temperature": t, "base": base}
+            value, gradient = crossent.value_and_grad(crossent.kl_divergence_with_logits)(
+                TEACHER, Z, **options
+            )
+            assert (
+                gradient == crossent.grad(crossent.kl_divergence_with_logits)(TEACHER, Z, **options)
+            ).all()  # one array: that of q
+            close(value, ask(APART, **options))
+            apart = crossent.softmax(Z / t) - crossent.softmax(TEACHER / t)
+            close(gradient, apart / t / np.log(base or np.e), 1e-12)
+            leaf = tensor(Z).requires_grad_()
+            log_p, log_q = (torch.log_softmax(z / t, 1) for z in (tensor(TEACHER), leaf))
+            F.kl_div(log_q, log_p, log_target=True, reduction="sum").backward()
+            assert leaf.grad is not None
+            close(gradient, leaf.grad / np.log(base or np.e), 1e-12)
+    for z_p, z_q, limit in (
+        ([0.0, 0.0], [0.0, -INF], INF),
+        ([0.0, 0.0], [INF, 0.0], INF),
+        ([0.0, 0.0, -INF], [0.0, 1.0, -INF], ask(APART, p_logits=[0.0, 0], q_logits=[0.0, 1])),
+        ([0.0, -INF], [0.0, 0.0], np.log(2)),
+        ([INF, 0.0], [0.0, 0.0], np.log(2)),
+        ([INF, 0.0], [INF, 0.0], 0),
+        ([INF, INF, 0.0], [-INF, -INF, 0.0], INF),
+        ([INF, INF], [0.0, 0.0], NAN),
+        ([-INF, -INF], [0.0, 0.0], NAN),
+        ([NAN, 0.0], [0.0, 0.0], NAN),
+    ):
+        np.testing.assert_allclose(ask(APART, p_logits=z_p, q_logits=z_q), limit, rtol=1e-15)
 
 
 # --- Parameters ---
@@ -893,6 +1131,9 @@ def of_any_shape(name: str) -> None:
 @says(
     "Logits, of any shape with a class axis.",
     "Logits of any shape with a class axis; for example (N, C).",
+    "Logits z of any shape with a class axis; for example (N, C).",
+    "The class axis, or the axes whose probabilities add up to 1; None for all of them.",
+    "The class axis, or axes, as in ``softmax``.",
     "Logits z with two or more classes along ``axis``; for example (N, C).",
     "The class axis.",
     "The class axis: -1 for (N, C), 1 for (N, C, H, W).",
@@ -1162,6 +1403,26 @@ def the_focal_loss() -> None:
 
 
 @says(
+    "The class axis, or the axes whose probabilities add up to 1; None for all of them.",
+    "The class axis, or axes, as in ``softmax``.",
+    "Of these, only SciPy takes several axes, by default all; ``keras.ops.softmax`` takes several,"
+    " too.",
+)
+def the_axes_of_softmax() -> None:
+    cube = np.stack([Z, P, Q])
+    for axis in ((0, 1), (-1, 0), (0, 1, 2), None, (1,), 1):
+        close(np.sum(crossent.softmax(cube, axis=axis), axis=axis), 1)
+        close(crossent.softmax(cube, axis=axis), scipy.special.softmax(cube, axis=axis))
+        close(crossent.log_softmax(cube, axis=axis), scipy.special.log_softmax(cube, axis=axis))
+    close(scipy.special.softmax(cube), crossent.softmax(cube, axis=None))
+    close(keras.ops.softmax(cube, (0, 1)), crossent.softmax(cube, axis=(0, 1)))
+    with pytest.raises(TypeError):
+        torch.softmax(tensor(cube), (0, 1))  # type: ignore[call-overload]
+    with pytest.raises(TypeError):
+        tf.nn.softmax(cube, (0, 1))
+
+
+@says(
     "The axis or axes to sum over; None for all of them.",
     "Keep the summed axes with length 1.",
     "The same as ``scipy.special.logsumexp``, whose default is all axes, and ``torch.logsumexp``,"
@@ -1207,9 +1468,18 @@ def the_layer() -> None:
         with pytest.raises(ValueError, match="bias"):
             ask(LAYER, bias=bad)
     options: Any
-    for options in ({"label_smoothing": 0.2}, {"ignore_index": 1}, {"reduction": "mean"}):
+    for options in (
+        {"label_smoothing": 0.2},
+        {"ignore_index": 1},
+        {"reduction": "mean"},
+        {"sample_weight": S},
+        {"sample_weight": S, "reduction": "weighted_mean"},
+    ):
         expected = ask(SPARSE, logits=HIDDEN @ WEIGHT.T, **options)
         close(ask(LAYER, **options), expected)
+    absent = np.where(np.arange(4)[:, None] == 1, NAN, HIDDEN)
+    weighed = ask(LAYER, hidden=absent, sample_weight=[1, 0, 1, 1])
+    close(weighed, ask(LAYER) * [1, 0, 1, 1])
     for dtype in FLOATS:
         slopes = slope(LAYER, weight=WEIGHT.astype(dtype), hidden=HIDDEN.astype(np.float16), bias=W)
         assert slopes._fields == ("hidden", "weight", "bias")
@@ -1296,6 +1566,20 @@ def _(name: str, first: str, second: str) -> None:
         assert ask(name, **given).dtype == np.result_type(one, other)
 
 
+@phrase("Returns", "in the common dtype of the logits")
+def _(name: str) -> None:
+    for one, other in itertools.product(FLOATS, FLOATS):
+        given = {"p_logits": TEACHER.astype(one), "q_logits": Z.astype(other)}
+        assert ask(name, **given).dtype == np.result_type(one, other)
+
+
+@phrase("Returns", "Their mean is the loss of distillation, up to T²")
+def _(name: str) -> None:
+    log_p, log_q = (torch.log_softmax(tensor(z) / 3, 1) for z in (TEACHER, Z))
+    loss = 9 * F.kl_div(log_q, log_p, log_target=True, reduction="batchmean")
+    close(9 * np.mean(ask(name, temperature=3)), loss)
+
+
 @phrase("Returns", 'of their shape for "none"')
 def _(name: str) -> None:
     assert ask(name).shape == next(iter(arguments(name).values())).shape
@@ -1306,7 +1590,7 @@ def _(name: str) -> None:
     assert ask(name).shape == LABELS.shape
 
 
-@phrase("Returns", r"without ``axis``: \(N,\)|without (?:the )?summed axes")
+@phrase("Returns", r"without ``axis``: \(N,\)(?: for \(N, C\))?|without (?:the )?summed axes")
 def _(name: str) -> None:
     assert ask(name).shape == (4,)
 
@@ -1485,6 +1769,12 @@ def _(name: str, error: str) -> None:
     refuses(name, error, **{key: 2 * p for key, p in above.items()})
 
 
+@phrase("Raises", "temperature is not positive and finite")
+def _(name: str, error: str) -> None:
+    for bad in (0, -1, INF, NAN):
+        refuses(name, error, temperature=bad)
+
+
 @phrase("Raises", "axis or base is not valid")
 def _(name: str, error: str) -> None:
     for axis in (2, -3):
@@ -1510,7 +1800,7 @@ def _(name: str, what: str, targets: str | None, other: str, error: str) -> None
 
 @phrase("Raises", "axis does not exist, is named twice or is empty")
 def _(name: str, error: str) -> None:
-    for bad in (2, -3, *([(0, 0)] if name == "logsumexp" else [])):
+    for bad in (2, -3, (0, 0), (0, 2)):
         refuses(name, error, axis=bad)
     refuses(name, error, z=np.zeros((2, 0)))
 
@@ -1641,8 +1931,11 @@ def the_bounds_are_tight() -> None:
     "The exponential turns the last bit of the mean into log PP bits: the error is at most 4 + 4"
     " log PP ulp (float16: 1 ulp), for more than 65,536 logits that of their mean loss times"
     " log PP.",
-    "The exponential of the mean loss: over batches of different size, average the losses of all"
-    " elements first.",
+    'The exponential of the mean loss, of a "weighted_mean" if there are weights: over batches of'
+    " different size, average the losses of all elements first.",
+    "Weights w ≥ 0 that broadcast to ``labels``: 1 for the tokens and 0 for the padding of ragged"
+    " sequences, for example.",
+    "By default all are 1.",
 )
 def the_bound_of_perplexity() -> None:
     shares = []
@@ -1665,6 +1958,22 @@ def the_bound_of_perplexity() -> None:
     close(ask("perplexity"), np.exp(ask(SPARSE, reduction="mean")))
     close(ask("perplexity"), np.exp(np.mean(ask(SPARSE))))
     assert abs(np.mean(parts) - ask("perplexity")) > 0.01
+    assert signature("perplexity")["sample_weight"].default is None
+    for weight in (1, np.ones(4)):
+        close(ask("perplexity", sample_weight=weight), ask("perplexity"))
+    of_mean = ask(SPARSE, sample_weight=S, reduction="weighted_mean")
+    close(ask("perplexity", sample_weight=S), np.exp(of_mean))
+    assert abs(of_mean - ask(SPARSE, sample_weight=S, reduction="mean")) > 0.01
+    with pytest.raises(ValueError, match=r"sample_weight.* is -1"):
+        ask("perplexity", sample_weight=-S / S)
+    texts = np.random.default_rng(12).normal(size=(2, 3, 5))  # the second one is shorter
+    texts[1, 1:] = NAN
+    present, of_text = np.array([[1, 1, 1], [1, 0, 0]]), np.array([[1, 4, 0], [2, 9, 9]])
+    ragged = ask("perplexity", logits=texts, labels=of_text, sample_weight=present)
+    there = present.astype(bool)
+    close(ragged, ask("perplexity", logits=texts[there], labels=of_text[there]))
+    first = ask("perplexity", logits=texts[0], labels=of_text[0])
+    close(ask("perplexity", logits=texts, labels=of_text, sample_weight=[[1], [0]]), first)
 
 
 @says(
@@ -1770,7 +2079,7 @@ def large_arrays_are_faster() -> None:
 
 @says(
     "That loss of ``hidden @ weight.T + bias``, with the rounding of NumPy's matrix product in the"
-    " common dtype (float32 for float16) and, for these logits, the error that it states for more"
+    " common dtype (float32 for 16 bits) and, for these logits, the error that it states for more"
     " than 65,536 of them (smoothed, in float64, 10 + 2 max abs(logits) ulp).",
     "Half a million logits are held at a time; the gradient computes them again.",
     "The threads are those of the matrix product.",
@@ -2142,14 +2451,19 @@ def the_same_elsewhere() -> None:
     " number of them.",
     "Return the number of threads that share a large computation.",
     "Set the number of threads that share a large computation.",
-    "int At first the number of processors.",
+    "int At first ``OMP_NUM_THREADS``, where the environment sets it, or the number of processors"
+    " that the process may use.",
     "1 leaves all work in the calling thread.",
     "Losses and gradients of more than a million predictions are shared.",
     "The results are the same for any number of threads, to the last bit.",
     "``torch.set_num_threads`` is the same for torch.",
 )
 def the_threads() -> None:
-    assert fresh()["threads"] == [str(os.cpu_count())]
+    assert fresh("7")["threads"] == ["7"]
+    if hasattr(os, "sched_setaffinity"):
+        assert fresh()["threads"] == [str(len(os.sched_getaffinity(0)))]
+        one = "os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])"
+        assert fresh(before=one)["threads"] == ["1"]
     before, theirs = crossent.get_num_threads(), torch.get_num_threads()
     z = np.random.default_rng(9).normal(size=(1 << 19, 2)).astype(np.float32)
     labels = np.zeros(len(z) + 1, int)
@@ -2179,6 +2493,42 @@ def the_threads() -> None:
         assert (gradient == results[0][1]).all()
 
 
+@says(
+    "One call at a time is shared; others that run meanwhile keep to the threads that call them, as"
+    " do all where no thread can be started.",
+)
+def one_call_is_shared() -> None:
+    me, before = threading.get_ident(), crossent.get_num_threads()
+    both, go_on = threading.Barrier(2), threading.Event()
+    met: list[int] = []
+
+    def meet() -> Callable[[int], int]:  # the first call has two threads, which both are here
+        both.wait(timeout=10)
+        met.append(threading.get_ident())
+        go_on.wait(timeout=10)
+        return abs
+
+    def alone() -> list[int]:
+        return _spans.in_threads(lambda: lambda _: threading.get_ident(), [1, 2, 3], large)
+
+    large = _spans.SHARED + 1
+    first = threading.Thread(target=_spans.in_threads, args=(meet, [1, 2], large))
+    crossent.set_num_threads(2)
+    try:
+        first.start()
+        while len(met) < 2:
+            time.sleep(0.001)
+        assert alone() == [me] * 3
+        go_on.set()
+        first.join()
+        assert len(set(met)) == 2
+        with mock.patch.object(threading.Thread, "start", side_effect=RuntimeError) as start:
+            assert alone() == [me] * 3
+        assert start.called
+    finally:
+        crossent.set_num_threads(before)
+
+
 NUMBERS: dict[str, Number] = {
     "torch stops at 100, Keras at 16.118 and scikit-learn at 36.04": Computed(
         lambda: (
@@ -2203,6 +2553,11 @@ NUMBERS: dict[str, Number] = {
     "within 10 ulp of the larger": Computed(
         lambda: 2.0 + stated(DENSE)  # a rounding more for each of the two terms
     ),
+    "for logits 40 and 0 it is 1.7e-16": Computed(
+        lambda: (40.0, float(H(soft([mpf(40), mpf(0)]))))
+    ),
+    "Below 1e-307 nats": Given("where float64 has fewer digits: the two checks of it show that"),
+    "(float32 for 16 bits)": Given("the name of a type"),
     "that 16 bits cannot hold": Given("the name of a type"),
     "an array of 16 bits": Given("the name of a type"),
     "if its 16 bits": Given("the name of a type"),
