@@ -243,6 +243,6 @@ def differentiable(build: Callable[P, Any]) -> Callable[P, Any]:
         with np.errstate(all="ignore"):
             return build(*args, **kwargs).evaluate(want_gradient=False)[0]
 
-    build.__annotations__["return"] = "Any"  # for help(): callers get a number or an array
+    build.__annotations__["return"] = Any  # for help(): callers get a number or an array
     FORMS[loss] = build
     return loss
