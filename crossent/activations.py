@@ -1,5 +1,7 @@
 """From logits to probabilities and their logarithms."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from typing import Any

@@ -1,5 +1,7 @@
 """Gradients of the losses in closed form, and a check of them."""
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass

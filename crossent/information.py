@@ -1,5 +1,7 @@
 """Entropy, cross-entropy and the divergences between two distributions."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from typing import Any
@@ -134,7 +136,7 @@ def kl_divergence(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | N
     have the same sum, :math:`q_k - p_k` adds up to 0 and this is the textbook's
     :math:`\sum_k p_k \log(p_k / q_k)`. Where rounding makes their sums differ by δ, so do the two,
     and δ may be more than all of a small divergence: the textbook's sum may then be negative. This
-    one is never negative, and 0 only for p = q.
+    one is never negative, and 0 only for p = q or where the dtype has no number so small.
 
     The sum over ``scipy.special.kl_div``. ``scipy.stats.entropy(p, q)``, which renormalizes, and
     ``scipy.special.rel_entr`` are the textbook's form; ``torch.nn.functional.kl_div`` wants log q

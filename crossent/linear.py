@@ -1,5 +1,7 @@
 """Cross-entropy of a linear layer, whose logits are never all in memory."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -37,7 +39,7 @@ def linear_cross_entropy(
     label_smoothing: float = 0.0,
     ignore_index: int | None = None,
     reduction: Reduction = "mean",
-) -> "LinearForm":
+) -> LinearForm:
     r"""Cross-entropy of the logits of a linear layer, which are never all in memory.
 
     .. math:: \ell = -w_y \log \operatorname{softmax}(W h + b)_y

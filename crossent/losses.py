@@ -4,6 +4,8 @@ A loss checks its arguments and brings them into one canonical form, `Form`; wha
 value of that form. `crossent.gradients` asks the same form for its gradient.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple

@@ -3,9 +3,11 @@
 import ast
 import doctest
 import inspect
+import pydoc
 import subprocess
 import sys
 import tomllib
+import typing
 from graphlib import TopologicalSorter
 from itertools import pairwise
 from pathlib import Path
@@ -102,6 +104,23 @@ def test_docstring(name: str) -> None:
     for parameter in inspect.signature(function).parameters:
         assert parameter in described
     assert doctest.DocTestFinder(recurse=False).find(function)[0].examples
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_help_begins_with_a_short_signature(name: str) -> None:
+    function = getattr(crossent, name)
+    summary = (inspect.getdoc(function) or "").splitlines()[0]
+    head, found, _ = pydoc.plain(pydoc.render_doc(function)).partition(summary)
+    assert found
+    assert f"{name}(" in head
+    assert len(head) < 500
+    # Whoever wants the types themselves finds them.
+    types = typing.get_type_hints(function)
+    assert types == {
+        key: one.annotation
+        for key, one in inspect.signature(function, eval_str=True).parameters.items()
+    } | {"return": types["return"]}
+    assert not any(isinstance(each, str) for each in types.values())
 
 
 def parameters_in_stub() -> dict[str, list[set[str]]]:
