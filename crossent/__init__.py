@@ -9,7 +9,8 @@ the targets: ``binary_`` numbers from 0 to 1, ``categorical_`` distributions ove
 np.float64(0.4076059644443803)
 
 ``entropy``, ``cross_entropy``, ``kl_divergence`` and ``js_divergence`` are functions of
-distributions, the true one first; ``perplexity`` takes logits and labels. ``softmax``,
+distributions, the true one first; ``entropy_with_logits`` and ``kl_divergence_with_logits`` take
+their logits, ``perplexity`` logits and labels. ``softmax``,
 ``log_softmax``, ``logsumexp``, ``sigmoid`` and ``log_sigmoid`` make probabilities of logits.
 ``grad``, ``value_and_grad`` and ``check_grad`` are for the gradient of a loss.
 

@@ -345,7 +345,9 @@ def entropy_with_logits(logits: ArrayLike, *, axis: int = -1, base: float | None
     def kernel(z: Array) -> Array:
         return divergences.entropy_logits(z) / log_base
 
-    return map_rows(kernel, moved(array, axis, -1), array.dtype)[()]
+    one = array.ndim == 1
+    result = map_rows(kernel, moved(array, axis, -1), WIDE if one else array.dtype)
+    return scalar(result[()], array.dtype) if one else result
 
 
 @differentiable
