@@ -317,11 +317,35 @@ def labels(
     counted: Counted = ALL,
 ) -> tuple[NDArray[np.integer[Any]], NDArray[np.bool_] | None, bool]:
     """Return class indices, a mask if any is ignored, and whether all are valid, counted or not."""
+    found, classes = _indices(value, predictions, shape, axis), shape[axis]
+    kept, rows = None, None
+    if ignore_index is not None:
+        kept = found != _integer("ignore_index", ignore_index)
+    for span, place in spans(found.shape, SPAN):
+        wrong = ((found[span] < 0) | (found[span] >= classes)).reshape(-1)
+        if not np.count_nonzero(wrong):
+            continue
+        if rows is None:
+            rows = np.broadcast_to(counted._replace(kept=kept).rows(), found.shape)
+        wrong &= rows[span].reshape(-1)
+        if np.count_nonzero(wrong):
+            first = place.start + int(np.argmax(wrong))
+            index = tuple(map(int, np.unravel_index(first, found.shape)))
+            raise IndexError(
+                f"{_element('labels', index)} is {found[index]}: the labels of {classes} classes "
+                f"are 0 to {classes - 1}; to leave out a label, name it as ignore_index"
+            )
+    return found, kept, rows is None
+
+
+def _indices(
+    value: ArrayLike, predictions: str, shape: Shape, axis: int
+) -> NDArray[np.integer[Any]]:
+    """Return integers of the shape that labels of such predictions have."""
     found = _array("labels", value)
     if found.size == 0:
         found = found.astype(np.intp)  # [] has no type of its own
-    batch = _without(axis, shape)
-    if found.shape != batch:
+    if found.shape != _without(axis, shape):
         remedy = _remedy_for_labels(found.shape, predictions, shape, axis)
         raise _mismatch("labels", found.shape, predictions, shape, remedy)
     if found.dtype.kind in "UST" or (found.dtype == object and _is_text(found)):
@@ -332,24 +356,7 @@ def labels(
     if found.dtype.kind not in "iu":
         rule = "class indices are integers; use labels.astype(int) if these are whole numbers"
         _refuse_dtype("labels", found, rule)
-    classes = shape[axis]
-    kept, rows, all_valid = None, None, True
-    if ignore_index is not None:
-        kept = found != _integer("ignore_index", ignore_index)
-    for span, place in spans(batch, SPAN):
-        wrong = ((found[span] < 0) | (found[span] >= classes)).reshape(-1)
-        if np.count_nonzero(wrong):
-            if rows is None:
-                all_valid, rows = False, np.broadcast_to(counted._replace(kept=kept).rows(), batch)
-            wrong &= rows[span].reshape(-1)
-        if np.count_nonzero(wrong):
-            first = place.start + int(np.argmax(wrong))
-            index = tuple(map(int, np.unravel_index(first, batch)))
-            raise IndexError(
-                f"{_element('labels', index)} is {found[index]}: the labels of {classes} classes "
-                f"are 0 to {classes - 1}; to leave out a label, name it as ignore_index"
-            )
-    return found, kept, all_valid
+    return found
 
 
 def _remedy_for_labels(found: Shape, predictions: str, shape: Shape, axis: int) -> str:
