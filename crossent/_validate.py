@@ -5,109 +5,18 @@ the rest of the package works with.
 """
 
 import math
-import numbers
 import operator
-import reprlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Literal, NamedTuple, NoReturn, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from crossent._arrays import Floats, as_array, element, floating, real, refuse_dtype
 from crossent._spans import SPAN, Shape, moved, spans
 
-Floats = NDArray[Any]  # float16, bfloat16, float32 or float64
-
-FLOATS = set(map(np.dtype, (np.float16, np.float32, np.float64)))
-WEIGHED = {"logits", "probs", "hidden", "targets", "labels"}  # come with a sample_weight
 Reduction = Literal["none", "sum", "mean", "weighted_mean"]
-
-
-def floating(name: str, value: ArrayLike) -> Floats:
-    """Return an array of float16, float32 or float64; integers become float64."""
-    array = real(name, value)
-    return array.astype(np.float64) if array.dtype.kind in "iub" else array
-
-
-def real(name: str, value: ArrayLike) -> NDArray[Any]:
-    """Return an array of float16, float32, float64, integers or booleans."""
-    array = _array(name, value)
-    if array.dtype.kind in "iub":
-        return array
-    if array.dtype not in FLOATS and not is_bfloat16(array):
-        _refuse_dtype(name, array, "give real numbers, as float16, float32 or float64")
-    return array
-
-
-def _array(name: str, value: Any) -> NDArray[Any]:
-    """Return an array in the byte order of the machine, or say why there is none."""
-    refused = "" if type(value) is np.ndarray else _why_not(name, value)
-    if refused:
-        raise TypeError(f"{name} is {refused}")
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{name} is ragged{_first_ragged(name, value)}") from error
-    except (TypeError, RuntimeError, NotImplementedError) as error:
-        raise TypeError(
-            f"{name} is a {type(value).__name__} that NumPy cannot read: give an array of its "
-            "values, on the CPU, in a type that NumPy has"
-        ) from error
-    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
-
-
-def _why_not(name: str, value: Any) -> str:
-    """Return what is wrong with a value that NumPy would take for another, or not at all."""
-    if _has_mask(value):
-        what = "a masked array" if isinstance(value, np.ndarray) else "made of masked arrays"
-        weigh = ", or fill them and give them a sample_weight of 0" * (name in WEIGHED)
-        return f"{what}, and the mask would be lost: leave the masked elements out{weigh}"
-    if hasattr(value, "toarray"):
-        return f"a sparse {type(value).__name__}: use {name}.toarray()"
-    if isinstance(value, Mapping):
-        return (
-            f"a {type(value).__name__}: give an array in the order of the classes, "
-            f"[{name}[k] for k in range(classes)]"
-        )
-    if getattr(value, "requires_grad", False):
-        return (
-            f"a tensor that requires grad: use {name}.detach().cpu().numpy(); gradients are those "
-            "of crossent.grad"
-        )
-    return ""
-
-
-def _has_mask(value: Any) -> bool:
-    """Tell whether there is a masked array in lists of any depth."""
-    if isinstance(value, list | tuple):
-        nested = (list, tuple, np.ma.MaskedArray)
-        kinds = {kind for kind in set(map(type, value)) if issubclass(kind, nested)}
-        return any(_has_mask(one) for one in value if type(one) in kinds) if kinds else False
-    return isinstance(value, np.ma.MaskedArray)
-
-
-def _first_ragged(name: str, value: Any) -> str:
-    """Say which elements differ in shape, if it is that of a whole one that differs."""
-    with suppress(TypeError, ValueError, StopIteration):
-        shapes = [np.shape(one) for one in value]
-        other = next(i for i, shape in enumerate(shapes) if shape != shapes[0])
-        return (
-            f": {name}[0] has shape {shapes[0]} and {name}[{other}] has shape {shapes[other]}; "
-            "give it rows of equal length"
-        )
-    return ": give it rows of equal length"
-
-
-def _refuse_dtype(name: str, array: NDArray[Any], rule: str) -> NoReturn:
-    """Refuse what is not made of numbers; name the first culprit among objects."""
-    if array.dtype == object:
-        for index in np.ndindex(array.shape):
-            if not isinstance(array[index], numbers.Real):
-                seen, kind = reprlib.repr(array[index]), type(array[index]).__name__
-                raise TypeError(f"{_element(name, index)} is {seen}, of type {kind}: {rule}")
-        raise TypeError(f"{name} has dtype object, though of numbers: use {name}.astype(float)")
-    raise TypeError(f"{name} has dtype {array.dtype}: {rule}")
 
 
 def number(name: str, value: float, low: float, high: float, rule: str) -> float:
@@ -118,6 +27,11 @@ def number(name: str, value: float, low: float, high: float, rule: str) -> float
     if not (low <= value <= high and math.isfinite(value)):
         raise ValueError(f"{name} is {value}: it must be {rule}")
     return float(value)
+
+
+def positive(name: str, value: float) -> float:
+    """Return one positive finite number."""
+    return number(name, value, 5e-324, np.inf, "positive and finite")
 
 
 def fraction(name: str, value: float) -> float:
@@ -183,6 +97,14 @@ def axes(name: str, array: Floats, axis: int | tuple[int, ...] | None) -> tuple[
 def class_axis(name: str, array: Floats, axis: int) -> int:
     """Return the class axis, counted from 0."""
     return axes(name, array, _integer("axis", axis))[0]
+
+
+def same_shape(arrays: dict[str, Floats]) -> None:
+    """Refuse two arrays of different shapes."""
+    (first, a), (second, b) = arrays.items()
+    if a.shape != b.shape:
+        remedy = "give both the same shape, for nothing is broadcast"
+        raise _mismatch(first, a.shape, second, b.shape, remedy)
 
 
 def same_classes(arrays: dict[str, Floats], axes: dict[str, int]) -> None:
@@ -289,7 +211,7 @@ def distribution(
             at: list[Any] = list(map(int, np.unravel_index(span.start + first, batch)))
             at.insert(axis, ":")
             raise ValueError(
-                f"{_element(name, tuple(at))} sums to {sums[first]:.9g}, not 1 (within "
+                f"{element(name, tuple(at))} sums to {sums[first]:.9g}, not 1 (within "
                 f"{allowed:.1g}): divide counts or weights by their sum{remedy}"
             )
     return found
@@ -332,7 +254,7 @@ def labels(
             first = place.start + int(np.argmax(wrong))
             index = tuple(map(int, np.unravel_index(first, found.shape)))
             raise IndexError(
-                f"{_element('labels', index)} is {found[index]}: the labels of {classes} classes "
+                f"{element('labels', index)} is {found[index]}: the labels of {classes} classes "
                 f"are 0 to {classes - 1}; to leave out a label, name it as ignore_index"
             )
     return found, kept, rows is None
@@ -342,7 +264,7 @@ def _indices(
     value: ArrayLike, predictions: str, shape: Shape, axis: int
 ) -> NDArray[np.integer[Any]]:
     """Return integers of the shape that labels of such predictions have."""
-    found = _array("labels", value)
+    found = as_array("labels", value)
     if found.size == 0:
         found = found.astype(np.intp)  # [] has no type of its own
     if found.shape != _without(axis, shape):
@@ -350,12 +272,12 @@ def _indices(
         raise _mismatch("labels", found.shape, predictions, shape, remedy)
     if found.dtype.kind in "UST" or (found.dtype == object and _is_text(found)):
         raise TypeError(
-            f"{_element('labels', (0,) * found.ndim)} is {str(found.flat[0])!r}: class indices are "
+            f"{element('labels', (0,) * found.ndim)} is {str(found.flat[0])!r}: class indices are "
             "integers; np.unique(labels, return_inverse=True) gives the names and numbers them"
         )
     if found.dtype.kind not in "iu":
         rule = "class indices are integers; use labels.astype(int) if these are whole numbers"
-        _refuse_dtype("labels", found, rule)
+        refuse_dtype("labels", found, rule)
     return found
 
 
@@ -490,37 +412,8 @@ def _without(axis: int, shape: Shape) -> Shape:
 
 def _refuse_first(name: str, array: Floats, bad: NDArray[np.bool_], rule: str) -> NoReturn:
     index = _first(bad)
-    raise ValueError(f"{_element(name, index)} is {array[index]}: {rule}")
+    raise ValueError(f"{element(name, index)} is {array[index]}: {rule}")
 
 
 def _first(mask: NDArray[np.bool_]) -> tuple[int, ...]:
     return tuple(int(i) for i in np.unravel_index(int(np.argmax(mask)), mask.shape))
-
-
-def _element(name: str, index: tuple[int | str, ...]) -> str:
-    return f"{name}[{', '.join(map(str, index))}]" if index else name
-
-
-def positive(name: str, value: float) -> float:
-    """Return one positive finite number."""
-    return number(name, value, 5e-324, np.inf, "positive and finite")
-
-
-def same_shape(arrays: dict[str, Floats]) -> None:
-    """Refuse two arrays of different shapes."""
-    (first, a), (second, b) = arrays.items()
-    if a.shape != b.shape:
-        remedy = "give both the same shape, for nothing is broadcast"
-        raise _mismatch(first, a.shape, second, b.shape, remedy)
-
-
-def is_bfloat16(array: Floats) -> bool:
-    """Tell whether an array is of the bfloat16 of ml_dtypes, which is not imported to find out."""
-    return array.dtype.name == "bfloat16"
-
-
-def common_dtype(*arrays: Floats) -> np.dtype[Any]:
-    """Return the dtype of results: float32 where float16 and bfloat16 meet, which hold neither."""
-    if len({array.dtype for array in arrays}) == 1:
-        return arrays[0].dtype
-    return np.result_type(*(np.float32 if is_bfloat16(array) else array.dtype for array in arrays))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from crossent import _validate
+from crossent import _arrays, _validate
 from crossent._kernels import careful, long
 from crossent._spans import SPAN, WIDE, Array, Fill, fill_rows, map_rows, scalar
 
@@ -66,7 +66,7 @@ def logsumexp(
     >>> crossent.logsumexp([1000.0, 1000.0])
     np.float64(1000.6931471805599)
     """
-    array = _validate.floating("z", z)
+    array = _arrays.floating("z", z)
     reduced = _validate.axes("z", array, axis)
     rows, _ = _joined(array, reduced)
     whole = len(reduced) == array.ndim
@@ -252,7 +252,7 @@ def _along(
     z: ArrayLike,
     axis: int | tuple[int, ...] | None,
 ) -> NDArray[Any]:
-    array = _validate.floating("z", z)
+    array = _arrays.floating("z", z)
     rows, order = _joined(array, _validate.axes("z", array, axis))
     if rows.shape[-1] > SPAN:
         result = fill_rows(long_kernel, rows, np.empty(rows.shape, array.dtype))
@@ -271,5 +271,5 @@ def _joined(array: NDArray[Any], axes: tuple[int, ...]) -> tuple[NDArray[Any], l
 
 
 def _elementwise(kernel: Callable[[Array], Array], z: ArrayLike) -> Any:
-    array = _validate.floating("z", z)
+    array = _arrays.floating("z", z)
     return map_rows(kernel, array[..., None], array.dtype)[..., 0][()]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from crossent import _kernels, _validate
+from crossent import _arrays, _kernels, _validate
 from crossent._forms import FORMS, Dense, Form, differentiable
 from crossent._kernels import divergences
 from crossent._spans import SPAN, WIDE, Array, map_rows, moved, rows_of, scalar, spans
@@ -257,7 +257,7 @@ def perplexity(
     >>> crossent.perplexity([[0.0, 0.0, 0.0, 0.0]], [2])
     np.float64(4.0)
     """
-    array = _validate.floating("logits", logits)
+    array = _arrays.floating("logits", logits)
     build = FORMS[sparse_categorical_cross_entropy_with_logits]
     with np.errstate(all="ignore"):
         options = {"axis": axis, "sample_weight": sample_weight, "ignore_index": ignore_index}
@@ -273,7 +273,7 @@ def _information(
     terms: Callable[..., Array], arguments: dict[str, ArrayLike], axis: int, base: float | None
 ) -> Any:
     """Sum non-negative terms over the class axis, in units of the base."""
-    arrays = {name: _validate.floating(name, value) for name, value in arguments.items()}
+    arrays = {name: _arrays.floating(name, value) for name, value in arguments.items()}
     positions = {
         name: _validate.class_axis(name, array, axis) - array.ndim for name, array in arrays.items()
     }
@@ -286,7 +286,7 @@ def _information(
     last = (moved(array, positions[name], -1) for name, array in arrays.items())
     rows = np.broadcast_arrays(*last)
     *batch, classes = rows[0].shape
-    dtype = _validate.common_dtype(*arrays.values())
+    dtype = _arrays.common_dtype(*arrays.values())
     result = np.empty(math.prod(batch), dtype if batch else WIDE)
     for index, place in spans(tuple(batch), max(1, SPAN // classes)):
         result[place] = sums_of(terms, *(rows_of(each, index) for each in rows)) / log_base
@@ -338,7 +338,7 @@ def entropy_with_logits(logits: ArrayLike, *, axis: int = -1, base: float | None
     >>> crossent.entropy_with_logits([0.0, 0.0, 0.0, 0.0], base=2)
     np.float64(2.0)
     """
-    array = _validate.floating("logits", logits)
+    array = _arrays.floating("logits", logits)
     axis = _validate.class_axis("logits", array, axis)
     log_base = _validate.log_base(base)
 
@@ -424,12 +424,12 @@ def kl_divergence_with_logits(
     >>> crossent.grad(crossent.kl_divergence_with_logits)([1.0, 0.0], [0.0, 0.0])
     array([-0.23105858,  0.23105858])
     """
-    p, q = _validate.floating("p_logits", p_logits), _validate.floating("q_logits", q_logits)
+    p, q = _arrays.floating("p_logits", p_logits), _arrays.floating("q_logits", q_logits)
     _validate.same_shape({"p_logits": p, "q_logits": q})
     axis = _validate.class_axis("p_logits", p, axis)
     temperature = _validate.positive("temperature", temperature)
     log_base = _validate.log_base(base)
     kernel = _kernels.kl_logits(temperature, log_base)
-    q = q.astype(_validate.common_dtype(p, q), copy=False)
+    q = q.astype(_arrays.common_dtype(p, q), copy=False)
     p, q = moved(p, axis, -1), moved(q, axis, -1)
     return Form(q, axis, kernel, Dense(p, None, 0.0), 1.0, "none")

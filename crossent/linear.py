@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from crossent import _kernels, _validate
+from crossent import _arrays, _kernels, _validate
 from crossent._forms import Form, Labels, differentiable, divide_by
 from crossent._kernels import fast
 from crossent._spans import WIDE, Array, scalar
@@ -111,7 +111,7 @@ def linear_cross_entropy(
     divisor = divide_by(reduction, int(counted.sum()), lambda index: mass[index], (mass.size, 1))
     # Smoothed, a label without mass leaves the masses of the other classes.
     rows = np.flatnonzero(sample if smoothing else mass)
-    shapes, dtype = (h.shape, y.shape), _validate.common_dtype(h, w)
+    shapes, dtype = (h.shape, y.shape), _arrays.common_dtype(h, w)
     wide = np.result_type(dtype, np.float32)
     h, w, b = (_cast(each, wide) for each in (h.reshape(y.size, h.shape[-1]), w, b))
     y = y.reshape(-1)

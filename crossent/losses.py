@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from crossent import _kernels, _validate
+from crossent._arrays import Floats
 from crossent._forms import Dense, Form, Labels, Pair, differentiable
 from crossent._kernels import Kernel
 from crossent._spans import moved
-from crossent._validate import Counted, Floats, Reduction
+from crossent._validate import Counted, Reduction
 
 RAW = "; raw scores go to the same loss _with_logits"
 

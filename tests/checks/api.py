@@ -39,7 +39,7 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import log_loss
 
 import crossent
-from crossent import _forms, _spans, _validate, gradients
+from crossent import _arrays, _forms, _spans, gradients
 from crossent._kernels import careful, fast
 from tests import bounds, calls, peers, truth
 from tests import test_api_page as chooser
@@ -876,7 +876,7 @@ def the_value_beside_the_gradient() -> None:
 )
 def the_dtypes() -> None:
     bfloat16 = ml_dtypes.bfloat16
-    assert set(map(np.dtype, FLOATS)) == _validate.FLOATS
+    assert set(map(np.dtype, FLOATS)) == _arrays.FLOATS
     exact = np.array([[2, 1, 1], [1, 2, 1], [1, 1, 2], [2, 1, 1]]) / 4  # in any dtype
     for name in COMPUTING:
         known = arguments(name)
