@@ -419,9 +419,9 @@ def sparse_categorical_cross_entropy_with_logits(
     class_weight : array_like, optional
         Weights w ≥ 0 of shape (C,), or of any shape that broadcasts to the predictions.
     sample_weight : array_like, optional
-        Weights ≥ 0 that broadcast to the unreduced loss. What does not count, for it is ignored or
-        its sample or class weight is 0, is not looked at: its label, target or probability may be
-        anything, and its gradient is 0.
+        Weights ≥ 0 that broadcast to the unreduced loss. What does not count, because it is ignored
+        or its sample or class weight is 0, is not looked at: its label, target or probability may
+        be anything, and its gradient is 0.
     label_smoothing : float
         The share ε in [0, 1] of the target that is spread evenly over all C classes, before the
         class weights apply.

@@ -590,7 +590,7 @@ def what_the_tables_add() -> None:
     "**Instead of `log_loss`**, with labels that are words: number them first.",
     "**A step of gradient descent**, with the loss from the same pass:",
     "**Distillation.** The loss is $T^2$ times the mean divergence of the student from its teacher"
-    " at temperature $T$, for the gradient with respect to the student's logits shrinks as"
+    " at temperature $T$, because the gradient with respect to the student's logits shrinks as"
     " $1/T^2$.",
     "**Tensors** on the CPU are arrays at once; others are moved first:"
     " `z.detach().cpu().numpy()`.",
@@ -628,7 +628,7 @@ def the_recipes() -> None:
     theirs: Any = t**2 * F.kl_div(log_q, log_p, log_target=True, reduction="batchmean")
     theirs.backward()
     assert student.grad is not None
-    close(made["distilled"], theirs.detach())
+    close(t**2 * made["kl"].mean(), theirs.detach())
     close(made["slope"], student.grad, 1e-11)
     hot = [
         t**2
@@ -1242,8 +1242,8 @@ def the_weights(name: str) -> None:
 @says(
     "An element of weight 0 is not looked at: its prediction and target may be anything, and its"
     " gradient is 0.",
-    "What does not count, for it is ignored or its sample or class weight is 0, is not looked at:"
-    " its label, target or probability may be anything, and its gradient is 0.",
+    "What does not count, because it is ignored or its sample or class weight is 0, is not looked"
+    " at: its label, target or probability may be anything, and its gradient is 0.",
 )
 @of_each
 def what_does_not_count(name: str) -> None:
