@@ -13,6 +13,17 @@ settings.register_profile("ci", parent=settings.get_profile("laptop"), derandomi
 settings.load_profile("ci" if os.environ.get("CI") else "laptop")
 
 
+# What compares, searches or reads at length; coverage, which is complete without it, would take as
+# much time again.
+UNMEASURED = {"test_accuracy", "test_agreement", "test_checks", "test_notebooks", "test_site"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.stem in UNMEASURED:
+            item.add_marker(pytest.mark.no_cover)
+
+
 @pytest.fixture
 def two_threads() -> Iterator[None]:
     """Share large computations between two threads, however many processors there are."""
