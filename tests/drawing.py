@@ -52,7 +52,7 @@ def drawn(spec: dict[str, Any], *positions: Settings) -> list["Drawing"]:
     process.stdin.write(json.dumps(request) + "\n")
     process.stdin.flush()
     reply = json.loads(process.stdout.readline())
-    assert "error" not in reply, reply["error"]
+    assert "error" not in reply, f"Vega-Lite cannot draw this specification: {reply['error']}"
     return [Drawing(svg, each["width"]) for svg, each in zip(reply["result"], signals, strict=True)]
 
 

@@ -90,7 +90,8 @@ def equation_complaints(found: Page, known: Checks) -> Iterator[str]:
         if equation.label is None:
             yield f"an equation without a label: $$ {equation.latex[:60]} $$ (eq-…)"
         elif equation.label not in known.equations:
-            yield f"no check: write {equation.label.replace('-', '_')} in tests/checks"
+            name = equation.label.replace("-", "_")
+            yield f"no check: write {name} in tests/checks/{found.name}.py"
         elif words(known.equations[equation.label].__doc__ or "") != equation.latex:
             yield f"{equation.label}: the page and the docstring of its check differ"
     labels = Counter(equation.label for equation in everything)
@@ -370,9 +371,7 @@ def required(found: Page) -> Iterator[str]:
     solution = False
     for section in found.sections:
         for description in section.descriptions:
-            if not any(
-                first.is_described(without_controls(description)[0]) for first, _ in FIGURES
-            ):
+            if not is_live(description):
                 yield from sentences(description)
         for cell in section.cells:
             if cell["cell_type"] != "markdown":
@@ -387,10 +386,18 @@ def required(found: Page) -> Iterator[str]:
             solution &= "{solution-end}" not in cell["source"]
 
 
-def is_tested(description: str) -> bool:
-    """Return whether it describes a live figure, whose tests compare what is drawn with it."""
-    text, _ = without_controls(description)
-    return any(first.is_described(text) for first, _ in FIGURES)
+def is_live(description: str) -> bool:
+    """Say whether it describes a live figure, whose tests compare what is drawn with it."""
+    return bool(without_controls(description)[1])
+
+
+def figure_complaints(found: Page) -> Iterator[str]:
+    """Yield the descriptions of live figures that no class has."""
+    for section in found.sections:
+        for description in filter(is_live, section.descriptions):
+            text, _ = without_controls(description)
+            if not any(first.is_described(text) for first, _ in FIGURES):
+                yield f"FIGURES in tests/figures has no class with the docstring: {text}"
 
 
 def required_of(block: str, *, all_of_it: bool) -> Iterator[str]:
@@ -444,6 +451,7 @@ def complaints(found: Page, known: Checks, keys: set[str]) -> list[str]:
         *number_complaints(found, known),
         *declaration_complaints(found, known, keys),
         *claim_complaints(found, known),
+        *figure_complaints(found),
         *(f"needs a check: {sentence}" for sentence in unpinned(found, known)),
     ]
 

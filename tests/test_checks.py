@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import nbformat
 import pytest
 
+from . import guards
 from .checks import DEFINITIONS, Cited, Computed, Given
 from .guards import (
     CHECKS,
@@ -19,7 +20,7 @@ from .guards import (
     required_of_row,
     source_complaints,
 )
-from .pages import page, pages, sentences
+from .pages import BOOK, page, pages, sentences
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +37,8 @@ FUNCTIONS = [
 
 @pytest.mark.parametrize("path", pages(), ids=lambda path: path.stem)
 def test_all_that_the_page_claims_is_checked(path: Path) -> None:
-    assert complaints(page(path), checks_of(path.stem), bibliography()) == []
+    found = complaints(page(path), checks_of(path.stem), bibliography())
+    assert not found, "\n".join(found)
 
 
 @pytest.mark.parametrize("check", FUNCTIONS)
@@ -46,8 +48,10 @@ def test_the_claim_holds(check: Callable[[], None]) -> None:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_the_checks_of_a_page_can_fail(name: str) -> None:
-    assert name in {path.stem for path in pages()}, "no page has this name"
-    assert list(source_complaints((CHECKS / f"{name}.py").read_text(encoding="utf-8"))) == []
+    message = f"tests/checks/{name}.py is for a page {name} that _toc.yml does not list"
+    assert name in {path.stem for path in pages()}, message
+    found = [*source_complaints((CHECKS / f"{name}.py").read_text(encoding="utf-8"))]
+    assert not found, "\n".join(found)
 
 
 # --- The guards can fail: a sound page, spoiled in every way ---
@@ -155,6 +159,12 @@ def test_a_sound_page_is_accepted(tmp_path: Path) -> None:
 def test_a_spoiled_page_is_refused(tmp_path: Path, here: str, there: str, complaint: str) -> None:
     assert here in PAGE
     assert complaint in complain(tmp_path, PAGE.replace(here, there, 1), sound())
+
+
+def test_a_live_figure_without_a_class_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guards, "FIGURES", [])
+    found = complaints(page(BOOK / "entropy.ipynb"), checks_of("entropy"), bibliography())
+    assert "no class with the docstring: A bar for each outcome" in "".join(found)
 
 
 @pytest.mark.parametrize(

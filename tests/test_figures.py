@@ -106,8 +106,9 @@ def test_saved_plots_are_small_svg_without_a_date(path: Path) -> None:
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     outputs = [data for cell in cells for data in cell.get("outputs", []) if "data" in data]
     images = [key for output in outputs for key in output["data"] if key.startswith("image/")]
-    assert set(images) <= {"image/svg+xml"}
+    assert set(images) <= {"image/svg+xml"}, "call figures.use_style() first: it draws SVG"
     for output in outputs:
         drawing = "".join(output["data"].get("image/svg+xml", ""))
         assert "<dc:date>" not in drawing
-        assert len(drawing) < 100_000  # a page may weigh 1 MiB in all
+        # A page may weigh 1 MiB in all.
+        assert len(drawing) < 100_000, "a plot has too many points: draw fewer, or a histogram"

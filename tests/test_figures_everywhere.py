@@ -25,9 +25,9 @@ def name(start: Position) -> str:
 
 
 def compare(written: list[str], expected: list[Text]) -> None:
-    assert len(written) == len(expected), (written, expected)
+    assert len(written) == len(expected), f"it writes {written}; the class expects {expected}"
     for text, wanted in zip(written, expected, strict=True):
-        assert text in spellings(wanted)
+        assert text in spellings(wanted), f"it writes {text!r}; the class expects {wanted}"
 
 
 @pytest.mark.parametrize("start", [first for first, _ in FIGURES], ids=name)
@@ -48,9 +48,11 @@ def test_all_numbers_and_the_marks_are_right_on_a_grid(start: Position) -> None:
 def test_it_starts_where_it_is_told_and_describes_this_frame(start: Position) -> None:
     spec = start.figure().spec
     stand = {control["name"]: control["value"] for control in controls(spec)}
-    assert stand == dataclasses.asdict(start)
+    fields = dataclasses.asdict(start)
+    assert stand == fields, f"the controls stand at {stand}, the fields of the class at {fields}"
     description, settings = without_controls(spec["description"])
-    assert start.is_described(description)
+    message = f"the docstring of {name(start)} is not the description, with … for each number"
+    assert start.is_described(description), f"{message}: {description}"
     compare(re.findall(NUMBER, description), [*start.told()])
     values = [x if isinstance(x, str) else f"{x:g}" for x in stand.values()]
     labels = [control["bind"]["name"] for control in controls(spec)]

@@ -82,7 +82,8 @@ def display_complaints(cell: Json, types: set[str]) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_the_notebook_is_as_executed(path: Path) -> None:
-    assert list(complaints(read(path))) == []
+    found = [*complaints(read(path))]
+    assert not found, "\n".join(found)
 
 
 def test_every_notebook_is_in_the_table_of_contents() -> None:
@@ -91,13 +92,13 @@ def test_every_notebook_is_in_the_table_of_contents() -> None:
     missing = {
         path.name for path in NOTEBOOKS if path.with_suffix("") not in listed and path not in listed
     }
-    assert not missing
+    assert not missing, f"list {missing} in _toc.yml, without the ending"
     absent = {
         path.name
         for path in listed
         if not any(path.with_suffix(suffix).exists() for suffix in (".ipynb", ".md"))
     }
-    assert not absent
+    assert not absent, f"_toc.yml lists {absent}, and there is no such file"
 
 
 # --- The checks can fail: one good cell, spoiled in every way ---

@@ -59,15 +59,12 @@ def true_row(loss: Loss, z: Any, target: Any, options: dict[str, Any]) -> tuple[
         if loss.predictions == "logits":
             term = truth.categorical_with_logits_term(*args)
     else:
-        x, t = truth.exact([z, target])
-        if "gamma" in options:
-            args = x, t, options["gamma"], options["alpha"]
-        elif loss.predictions == "logits":
-            args = x, t, options["pos_weight"], smoothing
+        own = ("gamma", "alpha", "pos_weight", "label_smoothing")  # as the definitions take them
+        args = *truth.exact([z, target]), *(options[each] for each in own if each in options)
+        if "pos_weight" in options:
             term = truth.binary_with_logits_term(*args)
-        else:
-            args = x, t, smoothing
-            term = truth.binary_term(*args) if smoothing else None
+        elif smoothing:
+            term = truth.binary_term(*args)
     value, gradient = (function(*args) for function in define)
 
     def scaled(numbers: Any) -> Any:

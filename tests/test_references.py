@@ -223,7 +223,7 @@ def test_each_work_was_seen_and_each_citation_fits() -> None:
         prose(),
         docstrings(),
     )
-    assert found == []
+    assert not found, "\n".join(found)
 
 
 @cache
@@ -245,12 +245,14 @@ def docstrings() -> dict[str, str]:
 def test_no_citation_stands_where_sentences_are_not_looked_for(path: Path) -> None:
     found = [role for sentence in sentences(prose()[path.stem]) for role in ROLE.findall(sentence)]
     sources = [cell["source"] for cell in read(path)["cells"] if cell["cell_type"] == "markdown"]
-    assert len(found) == "".join(sources).count("{cite")
+    message = "cite in paragraphs, lists and tables: nowhere else can citations.csv be for it"
+    assert len(found) == "".join(sources).count("{cite"), message
 
 
 def test_names_apart_are_needed() -> None:
     text = " ".join(prose().values())
-    assert [phrase for phrase in APART if phrase not in text] == []
+    gone = [phrase for phrase in APART if phrase not in text]
+    assert not gone, f"no page has these words any more; take them out of APART: {gone}"
 
 
 # --- The rules can fail: a sound bibliography, spoiled in every way ---

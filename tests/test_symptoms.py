@@ -10,12 +10,13 @@ import builtins
 import re
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 
 from .guards import is_checked, targets
-from .pages import BOOK, Json, read, texts
+from .pages import BOOK, Json, page, read, texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -82,15 +83,17 @@ def first_symptoms(title: str) -> list[str]:
 def test_numbers_are_sorted_by_size_and_messages_by_their_letters() -> None:
     numbers, messages = first_symptoms("Numbers"), first_symptoms("Error messages")
     assert len(numbers) > 1
-    assert numbers == sorted(numbers, key=float)
     assert len(messages) > 1
-    assert messages == sorted(messages, key=str.casefold)
+    pairs = [(*pair, float(pair[0]) <= float(pair[1])) for pair in pairwise(numbers)]
+    pairs += [(*pair, pair[0].casefold() <= pair[1].casefold()) for pair in pairwise(messages)]
+    for before, after, sorted_ in pairs:
+        assert sorted_, f"the row of {after!r} in symptoms.md belongs before that of {before!r}"
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: " ".join(row.symptoms))
 def test_the_section_shows_the_symptom(row: Row) -> None:
-    assert row.symptoms, "no code in the first column"
-    assert row.target in SECTIONS, f"no section {row.target!r}"
+    assert row.symptoms, "quote the number or the message in the first column as code"
+    assert row.target in SECTIONS, f"the last column leads to {row.target!r}, which is no section"
     outputs = [text for cell in cells_of(row.target) for text in texts(cell)]
     for symptom in row.symptoms:
         assert any(stands_in(symptom, output) for output in outputs), (
@@ -99,7 +102,8 @@ def test_the_section_shows_the_symptom(row: Row) -> None:
 
 
 def test_every_pitfall_is_a_symptom_of_something() -> None:
-    assert set(PITFALLS) <= {row.target for row in ROWS}
+    left_out = {*PITFALLS} - {row.target for row in ROWS}
+    assert not left_out, f"no row of symptoms.md leads to {left_out}"
 
 
 # --- A pitfall: the wrong run, the reason and the fix, the run that is right ---
@@ -107,6 +111,12 @@ def test_every_pitfall_is_a_symptom_of_something() -> None:
 
 def test_there_are_enough_pitfalls() -> None:
     assert len(PITFALLS) >= 26
+
+
+def test_each_section_with_a_reason_has_the_label_of_a_pitfall() -> None:
+    for section in page(BOOK / "pitfalls.ipynb").sections:
+        message = f"give {section.title!r} a label that begins with pitfall-"
+        assert "**Why.**" not in section.prose or section.label in PITFALLS, message
 
 
 def shape(cells: list[Json]) -> str:
@@ -123,9 +133,12 @@ def shape(cells: list[Json]) -> str:
 @pytest.mark.parametrize("name", PITFALLS)
 def test_a_pitfall_has_its_parts(name: str) -> None:
     cells = cells_of(name)
-    assert shape(cells) == "hrwr"
+    assert shape(cells) == "hrwr", (
+        f"{name} needs four cells: a (h)eading, the wrong (r)un, **(W)hy.** and **Fix.**, the right"
+        f" (r)un, both of which print; it has {shape(cells)!r}"
+    )
     wrong, right = (texts(cell) for cell in cells if cell["cell_type"] == "code")
-    assert wrong != right
+    assert wrong != right, f"the two runs of {name} print the same"
 
 
 def names(code: Iterable[str]) -> tuple[set[str], set[str]]:
@@ -152,10 +165,12 @@ def test_a_pitfall_needs_no_other() -> None:
     for name in [*PITFALLS, "pitfall-probes"]:
         code = [cell["source"] for cell in SECTIONS[name].cells if cell["cell_type"] == "code"]
         used, defined = names(code)
-        assert used <= defined | common | vars(builtins).keys(), name
+        foreign = used - defined - common - vars(builtins).keys()
+        assert not foreign, f"{name} uses {foreign}, which the page's first cells do not define"
         needed |= used - defined
         changed |= defined
-    assert needed & changed == set()
+    both = needed & changed
+    assert not both, f"one pitfall defines {both} anew, and another one uses it: rename it"
 
 
 # --- The checks can fail ---

@@ -450,6 +450,7 @@ def by_formula(name: str) -> Any:
     arrays = [value for key, value in arguments(name).items() if key != "weight"]
     if name in ELEMENTWISE:
         arrays = [array.ravel() for array in arrays]
+    assert name in FORMULAS, f"FORMULAS here has no formula of {name}"
     rows = zip(*(array.tolist() for array in arrays), strict=True)
     return np.array([FORMULAS[name](*row) for row in rows], dtype=float)
 
@@ -1919,6 +1920,8 @@ def the_bounds_are_tight() -> None:
     said = re.search(r"a bound of (\d+) to (\d+) ulp in float64 and float32 and of 1 ulp", accuracy)
     for dtype, spare in (("float16", 2), ("float32", 9), ("float64", 3)):
         worst, whole = measured(dtype), {name: stated(name, dtype) for name in with_bounds}
+        left_out = whole.keys() - worst.keys()
+        assert not left_out, f"benchmarks/accuracy.md lacks {left_out}: run benchmarks/accuracy.py"
         assert all(worst[name] <= bound for name, bound in whole.items() if name != "perplexity")
         # A bound is that of the steps that functions share: the worst of all is what it is for.
         most = max(worst[name] for name in with_bounds if name != "perplexity")

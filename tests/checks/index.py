@@ -106,12 +106,15 @@ def a_chapter_answers_a_question() -> None:
     theory = contents.partition("caption: Frameworks")[0]
     assert chapters()[0].name == "entropy"
     for chapter in chapters():
-        assert "?" in chapter.top.title
-        assert "After this chapter you can" in chapter.top.text
-        assert {"import numpy as np", "import crossent"} <= set(code_of(chapter).splitlines())
-        if f"book/{chapter.name}\n" in theory:
-            assert any(map(equations, chapter.sections))
-            assert any(section.descriptions for section in chapter.sections)
+        name, top = chapter.name, chapter.top
+        assert "?" in top.title, f"{name}: the title asks no question"
+        told = "After this chapter you can"
+        assert told in top.text, f"{name}: the opening has no list under {told!r}"
+        for line in ("import numpy as np", "import crossent"):
+            assert line in code_of(chapter).splitlines(), f"{name}: no cell has {line!r}"
+        if f"book/{name}\n" in theory:
+            assert any(map(equations, chapter.sections)), f"{name}: no displayed equation"
+            assert any(section.descriptions for section in chapter.sections), f"{name}: no figure"
     # Why a mean with weights is another one: it is divided by another number.
     z, labels, weights = np.array([[2.0, 1, 0], [0, 3, 1]]), np.array([0, 2]), np.array([1.0, 2, 9])
     ours = crossent.sparse_categorical_cross_entropy_with_logits(z, labels, class_weight=weights)
@@ -175,16 +178,18 @@ def a_chapter_is_a_notebook_whose_solutions_run() -> None:
     recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\ntest: ")[2]
     assert "$(BIN)/python -m pytest --quiet --nbval" in recipe.partition("\n\n")[0]
     for chapter in chapters():
-        *_, exercises, summary = chapter.top.parts
-        assert [exercises.title, summary.title] == ["Exercises", "Summary"]
+        ending = [section.title for section in chapter.top.parts][-2:]
+        message = f"{chapter.name}: the last sections are {ending}, not Exercises and Summary"
+        assert ending == ["Exercises", "Summary"], message
+        exercises = chapter.top.parts[-2]
         solutions: list[list[Json]] = []
         for cell in exercises.all_cells():
             if "{solution-start}" in cell["source"]:
                 solutions.append([])
             elif cell["cell_type"] == "code" and not is_checked(cell):
                 solutions[-1].append(cell)
-        assert len(solutions) >= 3
-        assert all(solutions)  # each has a cell that is run
+        message = f"{chapter.name}: needs three exercises, and each solution a cell that is run"
+        assert len(solutions) >= 3 and all(solutions), message  # noqa: PT018
         for cell in chapter.top.all_cells():
             if cell["cell_type"] == "code" and re.search(r"^print\(", cell["source"], re.MULTILINE):
                 assert cell["outputs"]
