@@ -99,6 +99,13 @@ def test_moderate_rows_are_done_once(options: Any) -> None:
     assert again >= 1
 
 
+def test_a_row_longer_than_a_piece_is_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear, "LOGITS", V - 1)
+    hidden, weight, labels, _ = layer(size=1e4)
+    value = linear_cross_entropy(hidden, weight, labels)
+    assert value == pytest.approx(by_logits(hidden, weight, labels, None)[0], rel=1e-9)
+
+
 def test_the_pieces_are_small() -> None:
     hidden, weight, labels, _ = layer()
     rows, _ = calls.count([linear.Chunks.sums], linear_cross_entropy, hidden, weight, labels)

@@ -62,13 +62,14 @@ def test_no_temporary_of_the_size_of_binary_logits(loss: Any) -> None:
     assert peak(lambda: loss(z, np.zeros_like(z))) - z.nbytes < 10 << 20 < z.nbytes
 
 
-def test_dense_targets_along_another_axis_are_not_copied_whole() -> None:
+@pytest.mark.parametrize("reduction", ["mean", "weighted_mean"])
+def test_dense_targets_along_another_axis_are_not_copied_whole(reduction: Any) -> None:
     z = np.ones((20, 1000, 100))
     targets = np.full(z.shape, 0.001)
-    weights = np.ones(1000)
+    options: dict[str, Any] = {"class_weight": np.ones(1000), "reduction": reduction}
 
     def dense() -> None:
-        categorical_cross_entropy_with_logits(z, targets, axis=1, class_weight=weights)
+        categorical_cross_entropy_with_logits(z, targets, axis=1, **options)
 
     assert peak(dense) < z.nbytes / 2
 

@@ -86,6 +86,26 @@ def test_an_error_in_a_thread_is_raised() -> None:
 
 
 @pytest.mark.usefixtures("two_threads")
+def test_after_an_error_in_a_helper_the_caller_takes_no_other_job() -> None:
+    caller, failed = threading.current_thread(), threading.Event()
+    helpers: list[threading.Thread] = []
+    done: list[int] = []
+
+    def work(job: int) -> None:
+        if threading.current_thread() is not caller:
+            helpers.append(threading.current_thread())
+            failed.set()
+            raise RuntimeError("three")
+        assert failed.wait(timeout=10)
+        helpers[0].join(timeout=10)
+        done.append(job)
+
+    with pytest.raises(RuntimeError, match="three"):
+        _spans.in_threads(lambda: work, list(range(9)), _spans.SHARED + 1)
+    assert len(done) <= 1  # none, where the helper was first
+
+
+@pytest.mark.usefixtures("two_threads")
 def test_threads_work_at_the_same_time() -> None:
     both = threading.Barrier(2)
 
