@@ -275,6 +275,9 @@ def test_temperature_leaves_no_factor() -> None:
         np.testing.assert_array_equal(scaled, kl_divergence_with_logits(p, q))
         slope = crossent.grad(kl_divergence_with_logits)(p * scale, q * scale, temperature=scale)
         np.testing.assert_array_equal(slope * scale, crossent.grad(kl_divergence_with_logits)(p, q))
+    vast = 2.0**1000  # so large that the rounding of a quotient cannot be told
+    scaled = kl_divergence_with_logits(p * vast, q * vast, temperature=vast)
+    np.testing.assert_allclose(scaled, kl_divergence_with_logits(p, q), rtol=1e-15)
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e3, -1e6])

@@ -413,7 +413,7 @@ def test_what_is_not_a_number_is_named(name: str) -> None:
         linear_cross_entropy(labels=[0, 1], **arrays)
 
 
-@pytest.mark.parametrize("hidden", [np.float64(1.0), np.ones((2, 5, 4))])
+@pytest.mark.parametrize("hidden", [np.float64(1.0), np.ones(4), np.ones((2, 5, 4))])
 def test_hidden_that_does_not_fit(hidden: Any) -> None:
     with pytest.raises(ValueError, match=r"^weight has shape \(4, 3\) and hidden has shape"):
         linear_cross_entropy(hidden, np.ones((4, 3)), [0, 1])
