@@ -348,6 +348,18 @@ def test_what_overflows_is_infinite() -> None:
     assert kl_divergence_with_logits([0, 0], [0, 1e300], temperature=2.0) == pytest.approx(0.25e300)
 
 
+@pytest.mark.parametrize("mask", [-1e15, -1e20, -1e30, np.finfo(np.float32).min, -1e300])
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_a_class_that_is_all_but_excluded(mask: float, temperature: float) -> None:
+    p, q = np.array([0.5, 0.0, -0.5]), np.array([1.0, 2.0, mask])
+    ask = crossent.value_and_grad(kl_divergence_with_logits)
+    value, slope = ask(p, q, temperature=temperature)
+    of_p, of_q = (crossent.softmax(z / temperature) for z in (p, q))
+    # So far away, the other terms are less than the rounding of this one.
+    assert value == pytest.approx(-of_p[2] * (mask / temperature), rel=1e-14)
+    np.testing.assert_allclose(slope, (of_q - of_p) / temperature, rtol=1e-14)
+
+
 def test_rows_of_a_divergence_are_alone() -> None:
     pairs = [row[:2] for row in KL_LIMITS if len(row[0]) == 2]
     pairs += [([745.0, 0.0], [0.0, 1.0]), ([650.0, 0.0], [649.0, 0.5]), ([1.0, 0.5], [0.3, 0.2])]

@@ -131,10 +131,18 @@ def compare(q: Array, p: Array, temperature: float) -> Sides:
     x = minus(x, (column(mean), 0.0))
     rest = signed_sums(x[0], odds_p) * unit / whole_p  # what rounding left of the mean
     x = two_parts(x[0], x[1] - column(rest))
-    most = above_q[0].max(axis=1) - mean
-    shift = np.where(most > FAR, most, 0.0)
-    high, low = difference(mean, lifted - shift)
-    above_q = minus(above_q, (column(high), column(low + rest)))
+    most = (above_q[0].max(axis=1) - mean) - rest
+    is_far = most > FAR
+    shift = np.where(is_far, most, 0.0)
+    # So far away, what rounding left is no small number: there q is seen from its own best class.
+    rows = is_far.nonzero()[0]
+    if len(rows):
+        own = np.arange(len(rows)), q[rows].argmax(axis=1)
+        for part, seen in zip(above_q, over(above(q[rows], own), temperature), strict=True):
+            part[rows] = seen
+    high, low = difference(np.where(is_far, 0.0, mean), lifted)
+    low += np.where(is_far, 0.0, rest)
+    above_q = minus(above_q, (column(high), column(low)))
     odds_q = np.exp(above_q[0])
     odds_q += odds_q * above_q[1]
     return Sides(best, *x, shift, odds_p, odds_q, whole_p, row_sums(odds_q) * unit, unit)
