@@ -136,7 +136,8 @@ def kl_divergence(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | N
     have the same sum, :math:`q_k - p_k` adds up to 0 and this is the textbook's
     :math:`\sum_k p_k \log(p_k / q_k)`. Where rounding makes their sums differ by δ, so do the two,
     and δ may be more than all of a small divergence: the textbook's sum may then be negative. This
-    one is never negative, and 0 only for p = q or where the dtype has no number so small.
+    one is never negative in a base above 1, and 0 only for p = q or where the dtype has no number
+    so small.
 
     The sum over ``scipy.special.kl_div``. ``scipy.stats.entropy(p, q)``, which renormalizes, and
     ``scipy.special.rel_entr`` are the textbook's form; ``torch.nn.functional.kl_div`` wants log q
@@ -393,8 +394,9 @@ def kl_divergence_with_logits(
 
     Notes
     -----
-    Within 6 ulp (float16: 1 ulp), also where the two are nearly equal: it is never negative, and 0
-    only where the logits differ by a constant or the dtype has no number so small. With :math:`x_k`
+    Within 6 ulp (float16: 1 ulp), also where the two are nearly equal or as far apart as a mask
+    makes them: it is never negative in a base above 1, and 0 only where the logits differ by a
+    constant or the dtype has no number so small. With :math:`x_k`
     the difference of the logits over T less its mean under p, it is
     :math:`\log(1 + \sum_k p_k (e^{x_k} - 1 - x_k))`, a sum of terms ≥ 0. Below 1e-307 nats digits
     may be lost. Infinite logits give the limit: infinite where p has mass and q has none, while a

@@ -932,8 +932,9 @@ def the_surprise_of_logits() -> None:
 @says(
     "What you have as logits goes to the functions `_with_logits`, which keep the digits of a"
     " divergence however small it is.",
-    "Within 6 ulp (float16: 1 ulp), also where the two are nearly equal: it is never negative, and"
-    " 0 only where the logits differ by a constant or the dtype has no number so small.",
+    "Within 6 ulp (float16: 1 ulp), also where the two are nearly equal or as far apart as a mask"
+    " makes them: it is never negative in a base above 1, and 0 only where the logits differ by a"
+    " constant or the dtype has no number so small.",
     "With :math:`x_k` the difference of the logits over T less its mean under p, it is"
     " :math:`\\log(1 + \\sum_k p_k (e^{x_k} - 1 - x_k))`, a sum of terms ≥ 0.",
     "Below 1e-307 nats digits may be lost.",
@@ -976,6 +977,11 @@ def the_divergence_of_logits() -> None:
     assert 0.2 < max(shares) <= 1
     assert 0.2 < max(of_slopes) <= 1
     assert lost > 100
+    for far in (1e4, 1e20, float(np.finfo(np.float32).max), 1e300):
+        for z_q in ([1.0, 2.0, -far], [far, 2.0, 3.0]):
+            p, q = (soft(truth.exact(z)) for z in ([1.0, 2.0, 3.0], z_q))
+            assert ulps(ask(APART, p_logits=[1.0, 2.0, 3.0], q_logits=z_q), KL(p, q)) <= bound
+    assert ask(APART, p_logits=[1.0, 2.0], q_logits=[2.0, 1.0], base=0.5) < 0
     for constant in (0.0, 7.0):
         assert (ask(APART, p_logits=Z, q_logits=Z + constant) <= 1e-30).all()
         assert (ask(APART, p_logits=[0.25, -1.5], q_logits=[0.25 + constant, constant - 1.5])) == 0
@@ -2343,7 +2349,8 @@ def the_numerical_derivative() -> None:
     " :math:`\\sum_k p_k \\log(p_k / q_k)`.",
     "Where rounding makes their sums differ by δ, so do the two, and δ may be more than all of a"
     " small divergence: the textbook's sum may then be negative.",
-    "This one is never negative, and 0 only for p = q or where the dtype has no number so small.",
+    "This one is never negative in a base above 1, and 0 only for p = q or where the dtype has no"
+    " number so small.",
     "The sum over ``scipy.special.kl_div``.",
     "``scipy.stats.entropy(p, q)``, which renormalizes, and ``scipy.special.rel_entr`` are the"
     " textbook's form; ``torch.nn.functional.kl_div`` wants log q first, then p.",
