@@ -233,6 +233,7 @@ def work(job):
     time.sleep(0.02)
     tiles.append(job)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
 began = time.perf_counter()
 try:
