@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -43,7 +43,7 @@ def value_and_grad(loss: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
     >>> f([0.0, 0.0], [1, 0])
     (np.float64(0.6931471805599453), array([-0.25,  0.25]))
     """
-    return _derived(value_and_grad, loss)
+    return _derived(value_and_grad, _known(loss))
 
 
 def grad(loss: Callable[..., Any]) -> Callable[..., Any]:
@@ -82,13 +82,13 @@ def grad(loss: Callable[..., Any]) -> Callable[..., Any]:
     >>> crossent.grad(crossent.sparse_categorical_cross_entropy_with_logits)([[40.0, 0.0]], [0])
     array([[-4.24835426e-18,  4.24835426e-18]])
     """
-    return _derived(grad, loss)
+    return _derived(grad, _known(loss))
 
 
 @cache
 def _derived(make: Callable[..., Any], loss: Callable[..., Any]) -> Callable[..., Any]:
     """Return what ``grad`` or ``value_and_grad`` makes of a loss: a function with a name."""
-    build = _form_of(loss)
+    build = FORMS[loss]
 
     def function(*arrays: ArrayLike, **options: Any) -> Any:
         with np.errstate(all="ignore"):
@@ -176,7 +176,7 @@ def check_grad(
     >>> check.error < 1e-10
     True
     """
-    build = _form_of(loss)
+    build = FORMS[_known(loss)]
     if loss is linear_cross_entropy:
         raise ValueError(
             "linear_cross_entropy is the loss of two arrays: check the loss of its logits"
@@ -217,9 +217,10 @@ def _derivative(form: Form) -> NDArray[np.float64]:
     return result
 
 
-def _form_of(loss: Callable[..., Any]) -> Callable[..., Any]:
-    if loss not in FORMS:
+def _known(loss: Any) -> Callable[..., Any]:
+    """Return a loss of this package, and refuse anything else."""
+    if not callable(loss) or loss not in FORMS:
         name = getattr(loss, "__name__", repr(loss))
         names = ", ".join(sorted(known.__name__ for known in FORMS))
         raise ValueError(f"{name} has no gradient here; the losses that have one are {names}")
-    return FORMS[loss]
+    return cast("Callable[..., Any]", loss)

@@ -845,6 +845,11 @@ MALFORMED: list[tuple[Callable[[], Any], type[Exception], str]] = [
         "perplexity has no gradient here; the losses that have one are " + SUPPORTED,
     ),
     (
+        lambda: api.grad([3]),
+        ValueError,
+        "[3] has no gradient here; the losses that have one are " + SUPPORTED,
+    ),
+    (
         lambda: api.value_and_grad(len),
         ValueError,
         "len has no gradient here; the losses that have one are " + SUPPORTED,
