@@ -17,7 +17,7 @@ import crossent
 from tests.checks import H, Real, Row, distributions, logits, same, says, soft
 from tests.drawing import drawn
 from tests.guards import is_checked
-from tests.pages import BOOK, ROOT, Json, Page, equations, page, pages
+from tests.pages import BOOK, ROOT, Json, Page, equations, find, page, pages
 
 # --- Cross-entropy ---
 
@@ -95,15 +95,15 @@ def code_of(chapter: Page) -> str:
 
 
 @says(
-    "Start with [entropy](entropy.ipynb), the surprise you expect. Formula, picture and a few lines"
-    " of code stand side by side.",
+    "Start with [entropy](course/entropy.ipynb), the surprise you expect. Formula, picture and a"
+    " few lines of code stand side by side.",
     "Every chapter answers a question. After it you can compute the answer by hand, in NumPy and"
     " with `crossent`, and say what the number means; where PyTorch, Keras or scikit-learn gives"
     " another one, you know why.",
 )
 def a_chapter_answers_a_question() -> None:
     contents = (ROOT / "_toc.yml").read_text(encoding="utf-8")
-    theory = contents.partition("caption: Frameworks")[0]
+    theory = contents.partition("caption: Practice")[0]
     assert chapters()[0].name == "entropy"
     for chapter in chapters():
         name, top = chapter.name, chapter.top
@@ -112,7 +112,7 @@ def a_chapter_answers_a_question() -> None:
         assert told in top.text, f"{name}: the opening has no list under {told!r}"
         for line in ("import numpy as np", "import crossent"):
             assert line in code_of(chapter).splitlines(), f"{name}: no cell has {line!r}"
-        if f"book/{name}\n" in theory:
+        if f"/{name}\n" in theory:
             assert any(map(equations, chapter.sections)), f"{name}: no displayed equation"
             assert any(section.descriptions for section in chapter.sections), f"{name}: no figure"
     # Why a mean with weights is another one: it is divided by another number.
@@ -126,25 +126,26 @@ def a_chapter_answers_a_question() -> None:
 
 
 @says(
-    "A number or an error message in the [symptoms](symptoms), what six libraries answer in [side"
-    " by side](side_by_side.ipynb), a word in the [glossary](glossary), a symbol in the"
-    " [notation](notation), a source in the [bibliography](bibliography).",
+    "A number or an error message in the [symptoms](lookup/symptoms), what six libraries answer in"
+    " [side by side](practice/side_by_side.ipynb), a word in the [glossary](lookup/glossary), a"
+    " symbol in the [notation](lookup/notation), a source in the"
+    " [bibliography](lookup/bibliography).",
 )
 def where_to_look_it_up() -> None:
-    titles = {section.title for section in page(BOOK / "symptoms.md").sections}
+    titles = {section.title for section in page(find("symptoms")).sections}
     assert {"Numbers", "Error messages"} <= titles
     (libraries,) = re.findall(r"^LIBRARIES = (\[.*\])$", code_of(chapters()[-2]), re.MULTILINE)
     assert chapters()[-2].name == "side_by_side"
     assert len(json.loads(libraries)) == 6
-    texts = {name: (BOOK / f"{name}.md").read_text("utf-8") for name in ("glossary", "notation")}
+    texts = {name: find(name).read_text("utf-8") for name in ("glossary", "notation")}
     assert "```{glossary}" in texts["glossary"]
     assert "| symbol |" in texts["notation"]
-    assert "{bibliography}" in (BOOK / "bibliography.md").read_text(encoding="utf-8")
+    assert "{bibliography}" in find("bibliography").read_text(encoding="utf-8")
 
 
 @says(
     "`import crossent`: losses and information in NumPy, right to the last few digits. Every"
-    " function tells [what it computes and refuses](api).",
+    " function tells [what it computes and refuses](lookup/api).",
 )
 @given(distributions(4, least=1), distributions(4, least=1))
 def crossent_is_right_to_the_last_few_digits(p: Row, q: Row) -> None:
