@@ -26,6 +26,8 @@ import pytest
 
 import crossent
 from tests.drawing import Drawing, drawn
+from tests.pages import page as read_page
+from tests.pages import pages as files
 
 sys.path.append(str(Path(__file__).parents[1] / "book" / "_ext"))
 
@@ -574,6 +576,20 @@ def test_a_number_names_one_equation_in_the_whole_book() -> None:
     cited = set(re.findall(r'href="[^"]*#equation-[^"]*">(\(.+?\))<', text))
     assert len(cited) > 20
     assert cited <= set(numbers)
+
+
+@needs_site
+def test_the_first_page_tells_how_long_each_chapter_takes() -> None:
+    """Beside a count of the words in the sources, with their formulas and marks."""
+    listed = re.findall(
+        r'href="([^"]+)"><span>[^<]+</span></a> · (\d+)\xa0min', source("book/index.html")
+    )
+    times = {Path(address).stem: int(minutes) for address, minutes in listed}
+    chapters = [path for path in files() if path.suffix == ".ipynb" and path.stem != "pitfalls"]
+    assert list(times) == [path.stem for path in chapters]
+    for path in chapters:
+        words = sum(len(section.prose.split()) for section in read_page(path).sections)
+        assert times[path.stem] == pytest.approx(words / 200, rel=0.35), path.stem
 
 
 @needs_site

@@ -39,6 +39,7 @@ sys.path.insert(0, str(ROOT))
 
 import addresses  # noqa: E402
 import equation_checks  # noqa: E402
+import reading_time  # noqa: E402
 
 import crossent  # noqa: E402
 
@@ -328,6 +329,9 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_html_math_renderer("katex", (visit_math, None), (visit_math_block, None))
     app.add_domain(addresses.NamedEquations, override=True)
     app.add_post_transform(addresses.LinkByName)
+    app.add_role("reading-time", reading_time.ReadingTimeRole())
+    app.add_directive("chapters", reading_time.ChaptersDirective)
+    app.add_post_transform(reading_time.TellReadingTimes)
     app.add_node(LiveFigure, html=(visit_live_figure, None))
     app.add_directive("vega-lite", VegaLiteDirective)
     app.add_directive("public-names", PublicNames)
