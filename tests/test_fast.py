@@ -275,7 +275,7 @@ def test_losses_of_any_regime(regime: str, dtype: Any, layout: str) -> None:
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("step", [0.0, 1e-9, 1e-6, 1e-4, 1e-2, 0.3, 3.0, 50.0])
 @pytest.mark.parametrize("temperature", [1.0, 3.7])
-@pytest.mark.parametrize("hidden", [0.0, -INF, -1e9, -100.0])
+@pytest.mark.parametrize("hidden", [0.0, -INF, -1e4, -100.0])
 def test_divergences_of_any_size(
     step: float, dtype: Any, temperature: float, hidden: float
 ) -> None:
@@ -288,16 +288,16 @@ def test_divergences_of_any_size(
 
     true, true_slope = by_small_calls(ask, p, q.astype(float))
     got, slope = ask(p, q)
+    sizes = np.abs([np.where(np.isfinite(z), z, 0.0) for z in (p, q)]).astype(float)
+    most = np.minimum(sizes.max(axis=(0, 2)) / temperature, 700.0)
+    near = np.maximum(true, 1e-5)  # what is less is done carefully
     wide = dtype is np.float64
-    with np.errstate(divide="ignore"):
-        ulp = np.where(true >= 1e-5, 10 + 3 / np.sqrt(true), 10) if wide else 6.0
-    assert_as_small(got, true, ulp)
-    of_p = crossent.softmax(p.astype(float) / temperature)
-    of_q = crossent.softmax(q.astype(float) / temperature)
+    assert_as_small(got, true, 10 + 3 / np.sqrt(near) + 2 * most if wide else 6.0)
+    of_p, of_q = (crossent.softmax(z.astype(float) / temperature) for z in (p, q))
     with np.errstate(all="ignore"):
-        ratio = np.nan_to_num(np.abs(np.log(of_q / of_p)), posinf=0.0).max(axis=1, keepdims=True)
+        ratio = np.nan_to_num(np.abs(np.log(of_q / of_p)), posinf=1.0).max(axis=1, keepdims=True)
     terms = np.maximum(of_p, of_q) / temperature * np.minimum(ratio, 1.0)
-    assert_as_small(slope, true_slope, 10 + 4 * ratio if wide else 6.0, terms + 1e-300)
+    assert_as_small(slope, true_slope, (10 + 2 * most)[:, None] if wide else 6.0, terms + 1e-300)
 
 
 @pytest.mark.parametrize("classes", [20, 31, 127, 1000])

@@ -176,8 +176,8 @@ def all_of(*conditions: Sure | None) -> Sure | None:
 
 def factor_is_safe(factor: Array, scale: Any, dtype: np.dtype[Any]) -> Sure:
     """Tell which factors of a gradient are normal numbers in a dtype."""
-    fits: Sure = (factor >= np.finfo(dtype).tiny) & (factor <= np.finfo(dtype).max)
-    return fits | np.equal(scale, 0.0)
+    fits = (factor >= np.finfo(dtype).tiny) & (factor <= np.finfo(dtype).max)
+    return np.asarray(fits | np.equal(scale, 0.0))
 
 
 def column(x: Any, dtype: np.dtype[Any]) -> Any:
