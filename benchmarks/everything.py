@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 os.environ["THP_MEM_ALLOC_ENABLE"] = "1"  # torch asks for huge pages, as NumPy does
 os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # no processes of its own
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,7 @@ Array = NDArray[Any]
 Shape = tuple[int, ...]
 Record = dict[str, Any]
 Call = Callable[[], Any]
+Clock = Callable[[], float]
 Options = tuple[Mapping[str, Any], Mapping[str, str]]  # numbers and words, and names of data
 
 RESULTS = Path(__file__).with_suffix(".json")
@@ -56,12 +58,13 @@ QUICK_SHAPES = (
 )
 CLIFF_SHAPES = ((2048, 1000), (65536, 10))
 QUICK_CLIFF_SHAPES = ((130, 1000), (13000, 10))
+COMPILED_SHAPE = (2048, 1000)
 THREADS_SHAPE = (10_000, 1000)
 LAYERS = ((32, 16, 10), (4096, 64, 1000), (256, 256, 32000))  # (N, D, V)
 
 SAMPLE = 5e-4  # seconds: shorter calls are repeated to fill it
 MOST_CALLS = 1000
-ROUNDS = (3, 15)  # at least and at most
+ROUNDS = (2, 15)  # at least and at most, after a first one
 TOLERANCE = {"float16": 0.1, "float32": speed.TOLERANCE, "float64": speed.TOLERANCE}
 
 
@@ -371,22 +374,29 @@ def scipy_call(subject: Subject, data: Data) -> Call | None:
     return partial(SCIPY[subject.function], *subject.inputs(data)[0])
 
 
-def torch_call(subject: Subject, data: Data) -> Call:
+def torch_call(subject: Subject, data: Data, function: Call | None = None) -> Call:
     """Return the call of torch, on the same memory."""
     from benchmarks.everything_libraries import TORCH, autograd, tensor  # noqa: PLC0415
 
     arrays, options = subject.inputs(data)
     tensors = list(map(tensor, arrays))
     given = {key: tensor(value) for key, value in options.items()}
-    line = partial(TORCH[subject.function], *tensors, **given)
+    line = partial(function or TORCH[subject.function], *tensors, **given)
     if not subject.gradient:
         return line
     return partial(autograd, line, [tensors[place] for place in subject.leaves])
 
 
+def compiled_call(subject: Subject, data: Data) -> Call:
+    """Return the call of torch, compiled for this shape."""
+    from benchmarks.everything_libraries import compiled  # noqa: PLC0415
+
+    return torch_call(subject, data, compiled(subject.function))
+
+
 def sums_call(subject: Subject, data: Data) -> Call | None:
-    """Return the sum of the probabilities, which a sparse loss of them is measured with."""
-    if subject.function != "sparse_categorical_cross_entropy":
+    """Return the sum of probabilities of which the textbook's line reads those of the labels."""
+    if subject.function != "sparse_categorical_cross_entropy" or "smooth" in subject.option:
         return None
     return partial(np.sum, data.probs)
 
@@ -396,24 +406,29 @@ PEERS: dict[str, Callable[[Subject, Data], Call | None]] = {
     "sum": sums_call,
     "SciPy": scipy_call,
     "torch": torch_call,
+    "torch.compile": compiled_call,
 }
 
 
 # --- measuring ---------------------------------------------------------------------------------
 
 
+def timed(call: Call, repeats: int = 1, clock: Clock = time.process_time) -> tuple[float, Any]:
+    """Return the time of a call, and its result."""
+    start = clock()
+    for _ in range(repeats):
+        result = call()
+    return (clock() - start) / repeats, result
+
+
 def alternate(
-    calls: Mapping[str, Call], budget: float, clock: Callable[[], float] = time.process_time
+    calls: Mapping[str, Call],
+    budget: float,
+    first: Mapping[str, float] | None = None,
+    clock: Clock = time.process_time,
 ) -> dict[str, float]:
     """Return the shortest time of each call: they take turns, for about ``budget`` seconds."""
-
-    def timed(call: Call, repeats: int) -> float:
-        start = clock()
-        for _ in range(repeats):
-            call()
-        return (clock() - start) / repeats
-
-    best = {name: timed(call, 1) for name, call in calls.items()}
+    best = dict(first or {name: timed(call, clock=clock)[0] for name, call in calls.items()})
     repeats = {
         name: min(MOST_CALLS, math.ceil(SAMPLE / max(seconds, 1e-7)))
         for name, seconds in best.items()
@@ -422,15 +437,16 @@ def alternate(
     rounds = int(budget / sum(best[name] * repeats[name] for name in calls))
     for _ in range(min(max(rounds, fewest), most)):
         for name, call in calls.items():
-            best[name] = min(best[name], timed(call, repeats[name]))
+            best[name] = min(best[name], timed(call, repeats[name], clock)[0])
     return {name: float(f"{seconds:.4g}") for name, seconds in best.items()}
 
 
 def difference(ours: Any, theirs: Any) -> float:
     """Return how far two results are apart, relative to their length; the last bit is no matter."""
-    if isinstance(ours, tuple):
-        pairs = zip(_flat(ours), _flat(theirs), strict=False)
-        return max(difference(*pair) for pair in pairs)
+    return max(map(_apart, _flat(ours), _flat(theirs)))
+
+
+def _apart(ours: Any, theirs: Any) -> float:
     a, b = np.asarray(ours), np.asarray(theirs)
     last_bit = float(np.finfo(a.dtype).smallest_subnormal) * a.size**0.5
     a, b = (x.ravel().astype(np.float32) if x.itemsize == 2 else x.ravel() for x in (a, b))
@@ -447,35 +463,34 @@ def _flat(results: Any) -> Iterator[Any]:
         yield results.detach() if hasattr(results, "detach") else results
 
 
-def cell(subject: Subject, data: Data, peers: Iterable[str], budget: float) -> Record:
+def cell(
+    subject: Subject, data: Data, peers: Iterable[str], budget: float, group: str = "cell"
+) -> Record:
     """Measure ours beside those of the peers that have the function and give the same."""
     calls: dict[str, Call] = {"crossent": our_call(subject, data)}
-    ours = calls["crossent"]()
-    missing = {}
+    seconds, ours = timed(calls["crossent"])
+    first, missing = {"crossent": seconds}, {}
     for peer in peers:
         try:
             call = PEERS[peer](subject, data)
-            apart = 0.0 if call is None or peer == "sum" else difference(ours, _checked(call()))
+            if call is None:
+                continue
+            seconds, theirs = timed(call)
         except (RuntimeError, TypeError, NotImplementedError) as error:
             if peer == "NumPy":
                 raise
             missing[peer] = str(error).splitlines()[0]
             continue
+        apart = 0.0 if peer == "sum" else difference(ours, theirs)
         if not apart <= TOLERANCE[data.dtype.name]:
             missing[peer] = f"its result is off by {100 * apart:.3g} %"
             if peer == "NumPy" and data.dtype.itemsize > 2:
                 raise ArithmeticError(f"{subject.name} {data.dtype} {data.shape}: {missing[peer]}")
-        if call is not None and (peer == "NumPy" or peer not in missing):
-            calls[peer] = call
-    del ours
-    record = subject.record("linear" if isinstance(data, Layer) else "cell", data)
-    return {**record, "seconds": alternate(calls, budget), "missing": missing}
-
-
-def _checked(result: Any) -> Any:
-    """Return a result with tensors as arrays, a single one as such."""
-    flat = tuple(_flat(result))
-    return flat if len(flat) > 1 else flat[0]
+        if peer == "NumPy" or peer not in missing:
+            calls[peer], first[peer] = call, seconds
+    del ours, theirs
+    best = alternate(calls, budget, first)
+    return {**subject.record(group, data), "seconds": best, "missing": missing}
 
 
 # --- cliffs ------------------------------------------------------------------------------------
@@ -598,7 +613,7 @@ def threads(subject: Subject, data: Data, budget: float) -> Record:
 
     try:
         calls = {str(number): partial(with_threads, number) for number in (1, 2)}
-        seconds = alternate(calls, budget, time.perf_counter)
+        seconds = alternate(calls, budget, clock=time.perf_counter)
     finally:
         crossent.set_num_threads(1)
     return {**subject.record("threads", data), "seconds": seconds}
@@ -633,7 +648,7 @@ class Plan(NamedTuple):
     border_dtypes: Sequence[str]
     most: int  # predictions at a border
     peers: Sequence[str]
-    rest: bool  # threads and memory
+    rest: bool  # threads, memory and compiled torch
     budget: float  # seconds for one cell
 
 
@@ -643,7 +658,7 @@ FULL = Plan(
     LAYERS,
     WIDER,
     1 << 22,
-    tuple(PEERS),
+    ("NumPy", "sum", "SciPy", "torch"),
     True,
     0.2,
 )
@@ -678,6 +693,7 @@ def jobs(plan: Plan) -> Iterator[tuple[str, Callable[[], Record]]]:
     if plan.rest:
         yield from named("threads", threads_jobs(plan))
         yield from named("memory", memory_jobs())
+        yield from named("compiled", compiled_jobs(plan))
 
 
 Jobs = Iterator[tuple[Subject, Data, Callable[[], Record]]]
@@ -701,7 +717,7 @@ def linear_jobs(plan: Plan) -> Jobs:
     """Yield the linear layer beside its peers."""
     for data in (Layer(shape, dtype) for shape in plan.layers for dtype in WIDER):
         for subject in linear_subjects():
-            yield subject, data, partial(cell, subject, data, plan.peers, plan.budget)
+            yield subject, data, partial(cell, subject, data, plan.peers, plan.budget, "linear")
 
 
 def cliff_jobs(plan: Plan) -> Jobs:
@@ -740,6 +756,14 @@ def memory_jobs() -> Jobs:
         for data in (Data(some, "float32") for some in (shape, (2 * shape[0], *shape[1:]))):
             for subject in subjects():
                 yield subject, data, partial(memory, subject, data)
+
+
+def compiled_jobs(plan: Plan) -> Jobs:
+    """Yield functions beside compiled torch: at one shape, since each is compiled for seconds."""
+    data = Data(COMPILED_SHAPE, "float32")
+    for subject in plain_subjects():
+        peers = ("torch", "torch.compile")
+        yield subject, data, partial(cell, subject, data, peers, plan.budget, "compiled")
 
 
 def results(records: Iterable[Record]) -> dict[str, Any]:

@@ -225,3 +225,10 @@ TORCH: dict[str, Line] = {
     "binary_focal_loss_with_logits": _focal,
     "linear_cross_entropy": _linear,
 }
+
+
+def compiled(function: str) -> Line:
+    """Return a function of torch to be compiled for the next shape."""
+    torch.compiler.reset()
+    line: Line = torch.compile(TORCH[function], fullgraph=True, dynamic=False)
+    return line

@@ -95,10 +95,6 @@ def _reduced(loss: Array, reduction: str) -> Any:
     return loss if reduction == "none" else loss.mean()
 
 
-def _count(loss: Array, reduction: str) -> int:
-    return 1 if reduction == "none" else loss.size
-
-
 def _weights(
     y: Array,
     class_weight: Array | None = None,
@@ -146,7 +142,7 @@ def _label_logits(
     if weight is not None:
         exps *= weight[:, None]
     if reduction == "mean":
-        exps /= count
+        exps *= 1 / count
     return value, exps
 
 
@@ -181,7 +177,7 @@ def _smoothed_logits(
         exps *= (mass + epsilon * whole)[:, None]
     exps -= soft
     exps[place] -= mass
-    exps /= loss.size
+    exps *= 1 / loss.size
     return value, exps
 
 
@@ -216,7 +212,7 @@ def _dense_logits(
     if sample_weight is not None:
         exps *= sample_weight[:, None]
     if reduction == "mean":
-        exps /= loss.size
+        exps *= 1 / loss.size
     return value, exps
 
 
@@ -244,7 +240,7 @@ def _label_probs(
     if weight is not None:
         slope *= weight
     if reduction == "mean":
-        slope /= count
+        slope *= 1 / count
     result = np.zeros_like(p)
     result[place] = slope
     return value, result
@@ -270,10 +266,11 @@ def _smoothed_probs(
     value = loss.mean()
     if not gradient:
         return value
-    result = -epsilon / (p.shape[1] * loss.size) / p
+    result = -epsilon / p.shape[1] / p
     if class_weight is not None:
         result *= _along(class_weight, p)
-    result[place] -= mass / p[place] / loss.size
+    result[place] -= mass / p[place]
+    result *= 1 / loss.size
     return value, result
 
 
@@ -300,7 +297,7 @@ def _dense_probs(
     slope = t / p
     if sample_weight is not None:
         slope *= sample_weight[:, None]
-    slope /= -_count(loss, reduction)
+    slope *= -1 if reduction == "none" else -1 / loss.size
     return value, slope
 
 
@@ -335,7 +332,7 @@ def _binary_logits(
     if sample_weight is not None:
         slope *= sample_weight
     if reduction == "mean":
-        slope /= loss.size
+        slope *= 1 / loss.size
     return value, slope
 
 
@@ -360,7 +357,7 @@ def _binary_probs(
     if sample_weight is not None:
         slope *= sample_weight
     if reduction == "mean":
-        slope /= loss.size
+        slope *= 1 / loss.size
     return value, slope
 
 
@@ -389,7 +386,7 @@ def _focal_logits(
         return value
     slope = sign * factor * (gamma * p * log_p + p - 1)
     if reduction == "mean":
-        slope /= z.size
+        slope *= 1 / z.size
     return value, slope
 
 

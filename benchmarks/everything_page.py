@@ -31,7 +31,12 @@ values and gradients are compared. A ratio is crossent's time divided by the oth
 crossent is faster.
 """
 CELLS = """\
-Time divided by that of NumPy's line; in parentheses, by torch's. **Bold** misses its bar.
+Time divided by that of NumPy's line; in parentheses, by torch's. **Bold** misses its bar. NumPy's
+line for a sparse loss of probabilities reads only those of the labels and checks nothing: where two
+sums of the whole array take longer than it, the time is divided by theirs.
+"""
+COMPILED = """\
+Times in ms; in parentheses, crossent's time divided by torch's. The time to compile is left out.
 """
 SMALL_CALLS = """\
 Of an array (32, 10), in µs: ours / NumPy.
@@ -60,21 +65,19 @@ others make the N×V logits. Time divided by that of NumPy; in parentheses, by t
 # --- ratios ------------------------------------------------------------------------------------
 
 
-def to(peer: str) -> Callable[[Record], Iterator[Found]]:
-    """Our time over that of a peer."""
-
-    def ratios(record: Record) -> Iterator[Found]:
-        seconds = record["seconds"]
-        if peer in seconds:
-            yield seconds["crossent"] / seconds[peer], record, ""
-
-    return ratios
-
-
-def to_sums(record: Record) -> Iterator[Found]:
-    """Our time over two sums of the array, or over NumPy's line where that takes longer."""
+def to_numpy(record: Record) -> Iterator[Found]:
+    """Our time over NumPy's; over two sums of the array where NumPy's line reads less of it."""
     seconds = record["seconds"]
-    yield seconds["crossent"] / max(seconds["NumPy"], 2 * seconds["sum"]), record, ""
+    if "NumPy" in seconds:
+        theirs = max(seconds["NumPy"], 2 * seconds.get("sum", 0.0))
+        yield seconds["crossent"] / theirs, record, ""
+
+
+def to_torch(record: Record) -> Iterator[Found]:
+    """Our time over that of torch."""
+    seconds = record["seconds"]
+    if "torch" in seconds:
+        yield seconds["crossent"] / seconds["torch"], record, ""
 
 
 def to_plain(record: Record) -> Iterator[Found]:
@@ -105,8 +108,10 @@ LOGITS = (
     "binary_focal_loss_with_logits",
     "perplexity",
 )
-SPARSE = ("sparse_categorical_cross_entropy",)
-PROBS = ("categorical_cross_entropy", "binary_cross_entropy", *SPARSE)
+PROBS = (
+    *("sparse_categorical_cross_entropy", "categorical_cross_entropy"),
+    "binary_cross_entropy",
+)
 ENTROPIES = ("entropy", "cross_entropy", "entropy_with_logits")
 DIVERGENCES = ("kl_divergence", "js_divergence", "kl_divergence_with_logits")
 
@@ -159,44 +164,25 @@ def is_small(record: Record) -> bool:
     return bool(record["shape"] == SMALL)
 
 
-def is_smoothed(record: Record) -> bool:
-    """Tell whether its targets are smoothed: then every probability counts."""
-    return "smooth" in record["option"]
-
-
-def reads_labels_only(record: Record) -> bool:
-    """Tell whether the textbook's line reads the probabilities of the labels only."""
-    return is_large(record) and record["function"] in SPARSE and not is_smoothed(record)
-
-
-def reads_all(record: Record) -> bool:
-    """Tell the opposite."""
-    return is_large(record) and not reads_labels_only(record)
-
-
-NUMPY, TORCH = to("NumPy"), to("torch")
 BARS = (
-    Bar("activations / NumPy", 1.0, NUMPY, ACTIVATIONS, applies=is_large),
-    Bar("losses of logits, any option / NumPy", 1.0, NUMPY, LOGITS, applies=is_large),
-    Bar("losses of probabilities / NumPy", 1.5, NUMPY, PROBS, applies=reads_all),
-    Bar("entropies / NumPy", 1.5, NUMPY, ENTROPIES, applies=is_large),
-    Bar(
-        "sparse probabilities / NumPy or two sums", 1.5, to_sums, SPARSE, applies=reads_labels_only
-    ),
-    Bar("divergences / NumPy", 3.0, NUMPY, DIVERGENCES, applies=is_large),
-    Bar("sigmoid / NumPy", 1.5, NUMPY, ("sigmoid",), applies=is_large),
-    Bar("(32, 10) / NumPy", 4.0, NUMPY, applies=is_small),
+    Bar("activations / NumPy", 1.0, to_numpy, ACTIVATIONS, applies=is_large),
+    Bar("losses of logits, any option / NumPy", 1.0, to_numpy, LOGITS, applies=is_large),
+    Bar("losses of probabilities / NumPy or two sums", 1.5, to_numpy, PROBS, applies=is_large),
+    Bar("entropies / NumPy", 1.5, to_numpy, ENTROPIES, applies=is_large),
+    Bar("divergences / NumPy", 3.0, to_numpy, DIVERGENCES, applies=is_large),
+    Bar("sigmoid / NumPy", 1.5, to_numpy, ("sigmoid",), applies=is_large),
+    Bar("(32, 10) / NumPy", 4.0, to_numpy, applies=is_small),
     Bar("odd data / plain data", 2.0, to_plain, group="cliff"),
     Bar("across a border", 1.5, across, group="border"),
     Bar("one thread / two threads", 1.5, to_two_threads, group="threads", at_least=True),
-    Bar("aim: everything / torch", 1.0, TORCH, applies=is_large),
+    Bar("aim: everything / torch", 1.0, to_torch, applies=is_large),
 )
 BAR_HEADER = ("bar", "bound", "worst", "where", "missed by", "result")
 
 
 def worst_cells(records: Iterable[Record], count: int = 20) -> Table:
     """Tabulate the ratios to NumPy that are largest beside their bars."""
-    own = [bar for bar in BARS if bar.ratios in (NUMPY, to_sums)]
+    own = [bar for bar in BARS if bar.ratios is to_numpy]
     found = [(one, bar) for record in records for bar in own for one in bar.of(record)]
     found.sort(key=lambda pair: pair[1].badness(pair[0]), reverse=True)
     rows = ([number(one[0]), f"{bar.bound:g}", label(*one[1:])] for one, bar in found[:count])
@@ -205,7 +191,7 @@ def worst_cells(records: Iterable[Record], count: int = 20) -> Table:
 
 def misses(record: Record) -> bool:
     """Tell whether a cell misses any bar of its own."""
-    own = (bar for bar in BARS if bar.ratios in (NUMPY, to_sums))
+    own = (bar for bar in BARS if bar.ratios is to_numpy)
     return any(not bar.kept(ratio) for bar in own for ratio, *_ in bar.of(record))
 
 
@@ -214,13 +200,19 @@ def misses(record: Record) -> bool:
 
 def number(value: float) -> str:
     """Write a ratio."""
-    return f"{value:.2f}" if value < 9.95 else f"{value:.0f}"
+    return f"{round(value, 2) + 0.0:.2f}" if value < 9.95 else f"{value:.0f}"
+
+
+def option(record: Record) -> str:
+    """Name the option, and whether there is a gradient."""
+    return f"{record['option']}{' + gradient' if record['gradient'] else ''}"
 
 
 def subject(record: Record) -> str:
     """Name the function, with its option and gradient."""
-    option = "" if record["option"] == "plain" else f" {record['option']}"
-    return f"{record['function']}{option}{' + gradient' if record['gradient'] else ''}"
+    return f"{record['function']} {option(record).removeprefix('plain')}".rstrip().replace(
+        "  ", " "
+    )
 
 
 def shape_of(record: Record) -> str:
@@ -262,7 +254,7 @@ def functions(records: Sequence[Record]) -> Table:
     def rows() -> Iterator[list[str]]:
         for function in dict.fromkeys(record["function"] for record in records):
             row = [function]
-            for peer in (NUMPY, TORCH):
+            for peer in (to_numpy, to_torch):
                 cells = (record for record in records if record["function"] == function)
                 found = [one for record in cells if is_large(record) for one in peer(record)]
                 top = max(found, key=lambda one: one[0], default=None)
@@ -276,18 +268,23 @@ def cells(records: Sequence[Record]) -> Table:
     """Tabulate the ratios of each function: a row for an option and dtype, a column for a shape."""
     for function in dict.fromkeys(record["function"] for record in records):
         chosen = [record for record in records if record["function"] == function]
-        yield from (f"### {function}", "", *grid(chosen, cell))
+        yield from (f"### {function}", "", *grid(chosen, cell, option))
 
 
-def grid(records: Sequence[Record], write: Callable[[Record], str]) -> Table:
-    """Tabulate records: a row for an option and dtype, a column for a shape."""
+def grid(
+    records: Sequence[Record],
+    write: Callable[[Record], str],
+    name: Callable[[Record], str] | None = None,
+) -> Table:
+    """Tabulate records: a row for a function or option and a dtype, a column for a shape."""
+    name = name or subject
 
     def row_of(record: Record) -> tuple[str, str]:
-        return subject(record), record["dtype"]
+        return name(record), record["dtype"]
 
     shapes = list(dict.fromkeys(map(shape_of, records)))
     # Rows in the order of the options, then of the dtypes, however they were measured.
-    order = list(dict.fromkeys(map(subject, records)))
+    order = list(dict.fromkeys(map(name, records)))
     written = {(row_of(record), shape_of(record)): write(record) for record in records}
     rows = sorted({key for key, _ in written}, key=lambda row: (order.index(row[0]), row[1]))
     yield from table(
@@ -298,12 +295,9 @@ def grid(records: Sequence[Record], write: Callable[[Record], str]) -> Table:
 
 def cell(record: Record) -> str:
     """Write the ratios of a cell."""
-    seconds = record["seconds"]
-    text = number(seconds["crossent"] / seconds["NumPy"])
+    text = " ".join(number(ratio) for ratio, *_ in to_numpy(record))
     text = f"**{text}**" if misses(record) else text
-    if "torch" in seconds:
-        text += f" ({number(seconds['crossent'] / seconds['torch'])})"
-    return text
+    return " ".join([text, *(f"({number(ratio)})" for ratio, *_ in to_torch(record))])
 
 
 def small_calls(records: Sequence[Record]) -> Table:
@@ -361,6 +355,20 @@ def memory(records: Sequence[Record]) -> Table:
     yield from table(("", "shape", "of the input", "of the result", "growth"), rows())
 
 
+def compiled(records: Sequence[Record]) -> Table:
+    """Tabulate times in ms beside torch, eager and compiled."""
+
+    def row(record: Record) -> Iterator[str]:
+        yield label(record)
+        ours = record["seconds"]["crossent"]
+        for peer in ("crossent", "torch", "torch.compile"):
+            seconds = record["seconds"].get(peer)
+            ratio = "" if seconds is None or peer == "crossent" else f" ({number(ours / seconds)})"
+            yield "–" if seconds is None else f"{seconds * 1e3:.3g}{ratio}"
+
+    yield from table(("", "crossent", "torch eager", "torch.compile"), map(row, records))
+
+
 def linear(records: Sequence[Record]) -> Table:
     """Tabulate the linear layer."""
     yield from grid(records, cell)
@@ -410,6 +418,7 @@ def page(results: Mapping[str, Any]) -> str:
         ("Functions", _told(CELLS, cells(own))),
         ("Small calls", _told(SMALL_CALLS, small_calls(own))),
         ("Loss of a linear layer", _told(LINEAR, linear(of("linear", records)))),
+        ("Beside compiled torch", _told(COMPILED, compiled(of("compiled", records)))),
         ("Cliffs", _told(CLIFFS, cliffs(of("cliff", records)))),
         ("Borders", _told(BORDERS, worst(edges))),
         ("Two threads", _told(THREADS, threads(of("threads", records)))),
