@@ -85,8 +85,8 @@ def _logits(
     return loss if plain else _reduced(loss, sample_weight, reduction)
 
 
-def _perplexity(z: Any, y: Any, *, sample_weight: Any = None) -> Any:
-    loss = _logits(z, y, sample_weight=sample_weight)
+def _perplexity(z: Any, y: Any, *, sample_weight: Any = None, ignore_index: int = -100) -> Any:
+    loss = _logits(z, y, sample_weight=sample_weight, ignore_index=ignore_index)
     return (loss if sample_weight is None else loss / sample_weight.mean()).exp()
 
 

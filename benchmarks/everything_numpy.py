@@ -69,8 +69,10 @@ def _kl_divergence_with_logits(p_logits: Array, q_logits: Array, *, gradient: bo
     return (value, np.exp(log_q) - p) if gradient else value
 
 
-def _perplexity(z: Array, y: Array, *, sample_weight: Array | None = None) -> Any:
-    loss = _label_logits(z, y, sample_weight=sample_weight)
+def _perplexity(
+    z: Array, y: Array, *, sample_weight: Array | None = None, ignore_index: int | None = None
+) -> Any:
+    loss = _label_logits(z, y, sample_weight=sample_weight, ignore_index=ignore_index)
     return np.exp(loss if sample_weight is None else loss / sample_weight.mean())
 
 
