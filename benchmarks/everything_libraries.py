@@ -41,8 +41,6 @@ SCIPY: dict[str, Line] = {
 
 # --- torch -------------------------------------------------------------------------------------
 
-torch.set_num_threads(1)
-
 
 def tensor(given: Any) -> Any:
     """Return an array as a tensor on the same memory, and what is no array as it is."""
