@@ -123,6 +123,11 @@ def rows_of(array: NDArray[Any], index: Index) -> NDArray[Any]:
     return np.ascontiguousarray(array[index]).reshape(-1, array.shape[-1])
 
 
+def view_of(array: NDArray[Any], index: Index) -> NDArray[Any]:
+    """Return a span of such an array as rows, which are a copy only where they must be."""
+    return array[index].reshape(-1, array.shape[-1])
+
+
 def drained(queue: deque[Any]) -> Iterator[Any]:
     """Yield what is taken from a queue that others may take from, too, until it is empty."""
     with suppress(IndexError):
