@@ -29,10 +29,11 @@ WIDE = np.dtype(np.float64)
 # In predictions
 SPAN = 1 << 15  # 256 KiB in float64, which fits a second-level cache with what is made of it
 LONG = 1 << 21  # of what is done in tiles: makes light of what is done once per span
-LARGE = 1 << 16  # above this, fast kernels, and float32 in float32
+LARGE = 1 << 11  # above this, float32 in float32, and faster ways with a wider bound
 SHARED = 1 << 20  # above this, threads share the spans
 
 ROWS = 1 << 15  # at most in a span
+TURNED = 256  # classes at most for rows to stay side by side in memory, as channels first are
 SCRATCH = 1 << 20  # bytes
 
 
@@ -126,6 +127,21 @@ def rows_of(array: NDArray[Any], index: Index) -> NDArray[Any]:
 def view_of(array: NDArray[Any], index: Index) -> NDArray[Any]:
     """Return a span of such an array as rows, which are a copy only where they must be."""
     return array[index].reshape(-1, array.shape[-1])
+
+
+def is_turned(rows: NDArray[Any]) -> bool:
+    """Tell whether rows lie side by side in memory, instead of one after the other."""
+    return rows.strides[0] == rows.itemsize and 1 < rows.shape[1] <= TURNED < len(rows)
+
+
+def side_by_side(x: NDArray[Any]) -> int:
+    """Return how many rows of an array lie side by side in memory, as with channels first."""
+    count = 1
+    for length, stride in zip(x.shape[-2::-1], x.strides[-2::-1], strict=True):
+        if stride != count * x.itemsize:
+            break
+        count *= length
+    return count if x.shape[-1] <= TURNED < count else 1
 
 
 def drained(queue: deque[Any]) -> Iterator[Any]:

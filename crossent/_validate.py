@@ -8,6 +8,7 @@ import math
 import operator
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from typing import Any, Literal, NamedTuple, NoReturn, get_args
 
 import numpy as np
@@ -21,6 +22,7 @@ Reduction = Literal["none", "sum", "mean", "weighted_mean"]
 
 CHECKED = 1 << 18  # probabilities at a time
 ROUGH = 1 << 13  # at a time in a product, which BLAS then leaves to a single thread
+ONES: dict[int, NDArray[Any]] = {4: np.ones(64, np.float32), 8: np.ones(64)}
 
 
 def number(name: str, value: float, low: float, high: float, rule: str) -> float:
@@ -195,7 +197,11 @@ def distribution(
 
     A row with something that does not count and is no probability has no sum to look at.
     """
-    batch = _without(axis, array.shape)
+    batch, allowed = _without(axis, array.shape), tolerance(array.dtype, array.shape[axis])
+    if array.size <= SPAN and _in_unit_interval(array):  # what follows would take longer
+        sums = _rough_sums(view_of(moved(array, axis, -1), ()))
+        if _is_one(sums, allowed).all():
+            return array
 
     def counts() -> Any:
         entries = np.broadcast_to(counted.entries(), (*batch, array.shape[axis]))
@@ -204,20 +210,20 @@ def distribution(
         return moved(entries, -1, axis)
 
     found, none = _probabilities(name, array, remedy, counts)
-    rows, allowed = moved(found, axis, -1), tolerance(array.dtype, array.shape[axis])
+    rows = moved(found, axis, -1)
+    rows_that_count = cache(lambda: np.broadcast_to(counted.rows(), batch))
 
     def wrong(span: tuple[Index, slice]) -> tuple[int, float] | None:
         """Return the first row that does not sum to 1 though it counts, and its sum."""
         index, place = span
         x = view_of(rows, index)
-        # Rounding is less than half of what is allowed: what is within the other half is exact.
-        doubtful = np.flatnonzero(~(np.abs(_rough_sums(x) - 1.0) <= allowed / 2.0))
+        doubtful = np.flatnonzero(~_is_one(_rough_sums(x), allowed))
         if len(doubtful) == 0:
             return None
         x = x if len(doubtful) == len(x) else x[doubtful]
         sums = x.sum(axis=-1, dtype=np.float64)
         bad = np.abs(sums - 1.0) > allowed
-        bad &= np.broadcast_to(counted.rows(), batch)[index].reshape(-1)[doubtful]
+        bad &= rows_that_count()[index].reshape(-1)[doubtful]
         if none is not None:
             bad &= ~moved(none, axis, -1)[index].any(axis=-1).reshape(-1)[doubtful]
         if not np.count_nonzero(bad):
@@ -242,10 +248,23 @@ def _in_unit_interval(x: NDArray[Any]) -> bool:
     if x.dtype.kind not in "iub":
         # As unsigned integers they have the same order, and −0, negative numbers and nan are above
         # all others: a single pass, in 16 bits, too.
-        unsigned = np.dtype(f"u{x.itemsize}")
-        if x.view(unsigned).max(initial=0) <= np.ones((), x.dtype).view(unsigned):
+        unsigned, one = _unsigned(x.dtype)
+        if x.view(unsigned).max(initial=0) <= one:
             return True
     return bool(x.min(initial=0.0) >= 0.0 and x.max(initial=1.0) <= 1.0)
+
+
+@cache
+def _unsigned(dtype: np.dtype[Any]) -> tuple[np.dtype[Any], int]:
+    """Return the unsigned integers of the size of a float, and what 1 is as one of them."""
+    unsigned = np.dtype(f"u{dtype.itemsize}")
+    return unsigned, int(np.ones((), dtype).view(unsigned))
+
+
+def _is_one(sums: NDArray[Any], allowed: float) -> NDArray[np.bool_]:
+    """Tell which are 1 though rounded as in `_rough_sums`: within half of what is allowed."""
+    close: NDArray[np.bool_] = np.abs(sums - 1.0) <= allowed / 2.0
+    return close
 
 
 def _rough_sums(x: NDArray[Any]) -> NDArray[Any]:
@@ -257,9 +276,9 @@ def _rough_sums(x: NDArray[Any]) -> NDArray[Any]:
         for first in range(0, classes, 4096):
             sums += x[:, first : first + 4096].sum(axis=1)
         return sums
-    if classes > 64:
+    if classes > len(ONES[4]):
         return block_sums(x)
-    ones, sums = np.ones(classes, x.dtype), np.empty(count, x.dtype)
+    ones, sums = ONES[x.itemsize][:classes], np.empty(count, x.dtype)
     rows = ROUGH // classes
     for start in range(0, count, rows):
         np.dot(x[start : start + rows], ones, out=sums[start : start + rows])
