@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crossent._arrays import Floats, as_array, element, floating, real, refuse_dtype
-from crossent._spans import SHARED, SPAN, Index, Shape, in_threads, moved, spans, view_of
+from crossent._spans import SHARED, SPAN, Index, Shape, in_threads, is_turned, moved, rows_of, spans
 from crossent._sums import block_sums
 
 Reduction = Literal["none", "sum", "mean", "weighted_mean"]
@@ -199,7 +199,7 @@ def distribution(
     """
     batch, allowed = _without(axis, array.shape), tolerance(array.dtype, array.shape[axis])
     if array.size <= SPAN and _in_unit_interval(array):  # what follows would take longer
-        sums = _rough_sums(view_of(moved(array, axis, -1), ()))
+        sums = _rough_sums(rows_of(moved(array, axis, -1), ()))
         if _is_one(sums, allowed).all():
             return array
 
@@ -216,7 +216,7 @@ def distribution(
     def wrong(span: tuple[Index, slice]) -> tuple[int, float] | None:
         """Return the first row that does not sum to 1 though it counts, and its sum."""
         index, place = span
-        x = view_of(rows, index)
+        x = rows_of(rows, index)
         doubtful = np.flatnonzero(~_is_one(_rough_sums(x), allowed))
         if len(doubtful) == 0:
             return None
@@ -271,12 +271,7 @@ def _rough_sums(x: NDArray[Any]) -> NDArray[Any]:
     """Return the sums of rows of numbers in [0, 1], with a rounding below half the `tolerance`."""
     x = x.astype(np.float64 if x.dtype == np.float64 else np.float32, copy=False)
     count, classes = x.shape
-    if x.strides[0] < x.strides[1]:  # rows side by side: each class is added to all sums at once
-        sums = np.zeros(count)
-        for first in range(0, classes, 4096):
-            sums += x[:, first : first + 4096].sum(axis=1)
-        return sums
-    if classes > len(ONES[4]):
+    if classes > len(ONES[4]) or is_turned(x):
         return block_sums(x)
     ones, sums = ONES[x.itemsize][:classes], np.empty(count, x.dtype)
     rows = ROUGH // classes

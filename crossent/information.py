@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike
 
 from crossent import _arrays, _kernels, _validate
 from crossent._forms import FORMS, Dense, Form, differentiable
-from crossent._kernels import divergences, information
+from crossent._kernels import information
 from crossent._kernels.information import Measure
-from crossent._spans import WIDE, Array, map_rows, moved, scalar
+from crossent._spans import WIDE, moved, scalar
 from crossent.losses import sparse_categorical_cross_entropy_with_logits
 
 
@@ -242,7 +242,7 @@ def perplexity(
     The exponential of the mean loss, of a "weighted_mean" if there are weights: over batches of
     different size, average the losses of all elements first. The exponential turns the last bit of
     the mean into log PP bits: the error is at most 4 + 4 log PP ulp (float16: 1 ulp), for more than
-    65,536 logits that of their mean loss times log PP. A mean over nothing is nan with a
+    2,048 logits that of their mean loss times log PP. A mean over nothing is nan with a
     RuntimeWarning.
 
     References
@@ -319,8 +319,9 @@ def entropy_with_logits(logits: ArrayLike, *, axis: int = -1, base: float | None
     Notes
     -----
     Within 5 ulp (float16: 1 ulp) at any margin: for logits 40 and 0 it is 1.7e-16, where
-    log Σ e^z − Σ p z gives 0. Below 1e-307 nats digits may be lost. A class at −∞ adds nothing, and
-    one at +∞ leaves no surprise. Two of these have no limit and give nan, as do rows of −∞ only and
+    log Σ e^z − Σ p z gives 0. Below 1e-307 nats digits may be lost. More than 2,048 logits within 8 ulp
+    (float32: :math:`8 + 2 \max_k |z_k|` ulp, where no logit counts for more than 88), which is
+    faster. A class at −∞ adds nothing, and one at +∞ leaves no surprise. Two of these have no limit and give nan, as do rows of −∞ only and
     a nan.
 
     The same as ``torch.distributions.Categorical(logits=z).entropy()``.
@@ -340,11 +341,9 @@ def entropy_with_logits(logits: ArrayLike, *, axis: int = -1, base: float | None
     axis = _validate.class_axis("logits", array, axis)
     log_base = _validate.log_base(base)
 
-    def kernel(z: Array) -> Array:
-        return divergences.entropy_logits(z) / log_base
-
+    rows = moved(array, axis, -1)
     one = array.ndim == 1
-    result = map_rows(kernel, moved(array, axis, -1), WIDE if one else array.dtype)
+    result = _kernels.entropy_logits(log_base)(rows, 1, WIDE if one else array.dtype)[..., 0]
     return scalar(result[()], array.dtype) if one else result
 
 

@@ -1,6 +1,6 @@
 """The error that a docstring allows, in units of the last place: read there, and nowhere else.
 
-The sentence is "Within 4 ulp (float16: 1 ulp)", or "at most"; another one, of "more than 65,536
+The sentence is "Within 4 ulp (float16: 1 ulp)", or "at most"; another one, of "more than 2,048
 logits", may follow it. A bound may grow with a quantity: "within 5 + γ ulp".
 """
 
@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 import crossent
+from crossent import _spans
 
 SENTENCE = re.compile(
-    r"(?P<large>[Mm]ore than 65,536 logits )?(?:[Ww]ithin|at most) (?P<usual>[^()]+?) ulp"
+    r"(?P<large>[Mm]ore than 2,048 logits )?(?:[Ww]ithin|at most) (?P<usual>[^()]+?) ulp"
     r"(?: \((?P<dtype>float\d\d): (?P<other>.+?) ulp)?"
 )
 TERMS = re.compile(r"(?::math:`)?([\d.]+)(?: \+ ([\d.]*) ?(\S[^`]*))?`?")
@@ -37,7 +38,7 @@ def ulp(
 ) -> float:
     """The bound for an array of so many logits, and for what it may depend on, by its symbol."""
     stated, name = _stated(function), np.dtype(dtype).name
-    said = stated.get("large", stated["small"]) if size > 65_536 else stated["small"]
+    said = stated.get("large", stated["small"]) if size > _spans.LARGE else stated["small"]
     bound = said.get(name) or stated["small"].get(name) or said[""]
     terms = TERMS.fullmatch(bound)
     assert terms, f"{function} states a bound of {bound!r}"

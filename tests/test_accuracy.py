@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from mpmath import mp, mpf
 
+from crossent import _spans
 from tests import bounds, hard_cases, loss_table, truth
 from tests.hard_cases import Array, Check, Family
 from tests.loss_table import LOSSES, Loss
@@ -43,6 +44,9 @@ def test_error_in_ulp(family: Family, dtype: type[np.floating[Any]]) -> None:
         if got.size > 1 or np.abs(got[0]) <= np.finfo(dtype).max:
             assert got.dtype == dtype
         errors = hard_cases.errors_in_ulp(check, got, of_terms=True)
+        if check.args[0].size > _spans.LARGE:  # what is hardly a normal number may be 0 there
+            tiny = 10 * np.finfo(max(np.float32, dtype, key=lambda t: np.dtype(t).itemsize)).tiny
+            errors[(got == 0.0) & [abs(value) < tiny for value in check.true]] = 0.0
         if not (errors <= bound(check, got.dtype)).all():
             failures.append(describe(check, errors, got))
     assert not failures, "\n".join(failures)

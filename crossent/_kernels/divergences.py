@@ -89,7 +89,7 @@ def series(of: tuple[list[float], float], x: Array) -> Array:
     return result
 
 
-def entropy_logits(z: Array) -> Array:
+def entropy_logits(z: Array, *, log_base: float) -> Array:
     """Return Σ_k p_k (−log p_k) of each row, a sum of terms ≥ 0."""
     own = np.arange(len(z)), z.argmax(axis=1)
     top = z[own][:, None]
@@ -98,7 +98,7 @@ def entropy_logits(z: Array) -> Array:
     surprise = np.where(z == top, 0.0, top - z) + (parts.loss * unit)[:, None]
     terms = weighted(parts.p, surprise)
     terms[own] = parts.p[own] * unit * parts.loss  # of which only the loss may be subnormal
-    sums: Array = row_sums(terms) * unit
+    sums: Array = row_sums(terms) * unit / log_base
     return sums
 
 

@@ -11,24 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossent._kernels import divergences
-from crossent._spans import (
-    LARGE,
-    LONG,
-    ROWS,
-    SPAN,
-    WIDE,
-    Array,
-    Index,
-    in_threads,
-    is_turned,
-    side_by_side,
-    spans,
-    view_of,
-)
+from crossent._spans import LARGE, SPAN, WIDE, Array, Index, is_turned, map_spans, rows_of
 from crossent._sums import block_sums, row_sums, sums_of
 
 ROOMS = 4
-ROOM = 1 << 19  # bytes
 LONG_ROW = 512
 SMALLEST = 2.0**-1022  # of normal numbers in float64
 Rooms = NDArray[Any]  # (ROOMS, …), in the dtype to compute in
@@ -45,32 +31,19 @@ class Measure(NamedTuple):
 
     def __call__(self, *rows: NDArray[Any], dtype: Any, unit: float) -> NDArray[Any]:
         """Return the sums over the last axis of arrays of one shape, divided by a unit."""
-        *batch, classes = rows[0].shape
-        size, widest = rows[0].size, max(each.itemsize for each in rows)
+        batch, size = rows[0].shape[:-1], rows[0].size
         if size <= LARGE:
-            parts = [view_of(each, ()) for each in rows]
-            sums = self.careful(parts) if widest == 8 else self.of(parts, np.empty((ROOMS, size)))
+            parts = [rows_of(each, ()) for each in rows]
+            wide = max(each.itemsize for each in rows) == WIDE.itemsize
+            sums = self.careful(parts) if wide else self.of(parts, np.empty((ROOMS, size)))
             return np.asarray((sums / unit).reshape(batch), dtype)
         result = np.empty(batch, dtype)
-        room = np.dtype(np.float64 if self.wide or widest == 8 else np.float32)
 
-        def begin() -> Callable[[tuple[Index, slice]], None]:
-            rooms = np.empty((ROOMS, min(ROOM // room.itemsize, size)), room)
+        def compute(index: Index, _: slice, rooms: Rooms) -> None:
+            sums = self.of([rows_of(each, index) for each in rows], rooms)
+            result[index] = (sums / unit).reshape(result[index].shape)
 
-            def fill(span: tuple[Index, slice]) -> None:
-                index, _ = span
-                sums = self.of([view_of(each, index) for each in rows], rooms)
-                result[index] = (sums / unit).reshape(result[index].shape)
-
-            return fill
-
-        # What is neither contiguous nor side by side is copied, so it is taken in short spans.
-        views = all(each.flags.c_contiguous or side_by_side(each) > 1 for each in rows)
-        limit = max(1, min((LONG if views else SPAN) // classes, ROWS))
-        for each in rows:
-            if side_by_side(each) > 1:
-                limit = min(limit, side_by_side(each))
-        in_threads(begin, list(spans(tuple(batch), limit)), size)
+        map_spans(compute, *rows, long=True, wide=self.wide, rooms=ROOMS)
         return result
 
     def careful(self, rows: list[NDArray[Any]]) -> Array:

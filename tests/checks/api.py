@@ -62,7 +62,7 @@ from tests.checks import (
     soft,
 )
 from tests.guards import quoted
-from tests.pages import BOOK, ROOT, docstring, words
+from tests.pages import ROOT, docstring, find, words
 
 INF, NAN = np.inf, np.nan
 few = settings(max_examples=8)  # digits by the dozen take their time
@@ -598,7 +598,7 @@ def what_the_tables_add() -> None:
 )
 def the_recipes() -> None:
     """Run the recipes, whose printed numbers a doctest compares, and look at what they made."""
-    examples = doctest.DocTestParser().get_examples((BOOK / "api.md").read_text(encoding="utf-8"))
+    examples = doctest.DocTestParser().get_examples(find("api").read_text(encoding="utf-8"))
     made: Any = {}
     steps = [example.source for example in examples]
     tokens = next(n for n, step in enumerate(steps) if "perplexity" in step)

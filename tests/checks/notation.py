@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 import crossent
 from tests.checks import Computed, says
-from tests.pages import BOOK, EQUATION, blocks, page, pages, words
+from tests.pages import EQUATION, blocks, find, page, pages, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ approx = pytest.approx
 
 def rows() -> Iterator[tuple[str, list[str]]]:
     """Yield the title above each row, and the cells of the row."""
-    for section in page(BOOK / "notation.md").sections:
+    for section in page(find("notation")).sections:
         for block in blocks(section.prose):
             if block.startswith("|"):
                 cells = re.split(r"(?<!\S)\|(?!\S)", block)
@@ -94,7 +94,7 @@ COUNTS = np.array([3, 5, 2])  # as P has it
 
 def chapter(stem: str) -> str:
     """Return all that is read in a chapter."""
-    return " ".join(section.text for section in page(BOOK / f"{stem}.ipynb").sections)
+    return " ".join(section.text for section in page(find(stem)).sections)
 
 
 @says(
