@@ -215,22 +215,32 @@ def in_threads(begin: Callable[[], Callable[..., Any]], jobs: list[Any], size: i
     return [done[place] for place in range(len(jobs))]
 
 
-def map_spans(compute: Callable[..., Any], x: NDArray[Any], *, long: bool) -> list[Any]:
-    """Return what is computed of each span of ``x``: of its index, its place and a scratch."""
+def map_spans(
+    compute: Callable[..., Any],
+    *arrays: NDArray[Any],
+    long: bool,
+    wide: bool = False,
+    rooms: int = ROOMS,
+) -> list[Any]:
+    """Return what is computed of each span of arrays: of its index, its place and a scratch."""
+    x = arrays[0]
     classes = x.shape[-1]
-    dtype = np.dtype(np.float32) if x.size > LARGE and x.itemsize < 8 else WIDE
+    narrow = x.size > LARGE and not wide and max(each.itemsize for each in arrays) < WIDE.itemsize
+    dtype = np.dtype(np.float32) if narrow else WIDE
     length = min(SCRATCH // dtype.itemsize, x.size)
 
     def begin() -> Callable[[tuple[Index, slice]], Any]:
-        scratch = np.empty((ROOMS, length), dtype)
+        scratch = np.empty((rooms, length), dtype)
         return lambda span: compute(*span, scratch)
 
     # What is not contiguous is copied, so it is taken in short spans.
-    turned = side_by_side(x)
-    predictions = LONG if long and (turned > 1 or x.flags.c_contiguous) else SPAN
+    turned = [side_by_side(each) for each in arrays]
+    are_views = all(
+        count > 1 or each.flags.c_contiguous for count, each in zip(turned, arrays, strict=True)
+    )
+    predictions = LONG if long and are_views else SPAN
     limit = max(1, min(predictions // classes, ROWS if classes > 1 else SPAN))
-    if turned > 1:
-        limit = min(limit, turned)
+    limit = min([limit, *(count for count in turned if count > 1)])
     return in_threads(begin, list(spans(x.shape[:-1], limit)), x.size)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,9 +9,9 @@ from numpy.typing import ArrayLike
 
 from crossent import _arrays, _kernels, _validate
 from crossent._forms import FORMS, Dense, Form, differentiable
-from crossent._kernels import divergences
-from crossent._spans import SPAN, WIDE, Array, moved, rows_of, scalar, spans
-from crossent._sums import sums_of
+from crossent._kernels import information
+from crossent._kernels.information import Measure
+from crossent._spans import WIDE, moved, scalar
 from crossent.losses import sparse_categorical_cross_entropy_with_logits
 
 
@@ -62,7 +60,7 @@ def entropy(p: ArrayLike, *, axis: int = -1, base: float | None = None) -> Any:
     >>> crossent.entropy([0.5, 0.25, 0.25], base=2)
     np.float64(1.5)
     """
-    return _information(divergences.entropy_terms, {"p": p}, axis, base)
+    return _information(information.ENTROPY, {"p": p}, axis, base)
 
 
 def cross_entropy(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | None = None) -> Any:
@@ -104,7 +102,7 @@ def cross_entropy(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | N
     >>> crossent.cross_entropy([0.5, 0.5], [0.25, 0.75], base=2)
     np.float64(1.207518749639422)
     """
-    return _information(divergences.cross_entropy_terms, {"p": p, "q": q}, axis, base)
+    return _information(information.CROSS_ENTROPY, {"p": p, "q": q}, axis, base)
 
 
 def kl_divergence(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | None = None) -> Any:
@@ -154,7 +152,7 @@ def kl_divergence(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | N
     >>> crossent.kl_divergence([0.5, 0.5], [0.25, 0.75], base=2)
     np.float64(0.2075187496394219)
     """
-    return _information(divergences.kl_terms, {"p": p, "q": q}, axis, base)
+    return _information(information.KL, {"p": p, "q": q}, axis, base)
 
 
 def js_divergence(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | None = None) -> Any:
@@ -197,7 +195,7 @@ def js_divergence(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | N
     >>> crossent.js_divergence([1.0, 0.0], [0.0, 1.0], base=2)
     np.float64(1.0)
     """
-    return _information(divergences.js_terms, {"p": p, "q": q}, axis, base)
+    return _information(information.JS, {"p": p, "q": q}, axis, base)
 
 
 def perplexity(
@@ -271,7 +269,7 @@ def perplexity(
 
 @np.errstate(all="ignore")
 def _information(
-    terms: Callable[..., Array], arguments: dict[str, ArrayLike], axis: int, base: float | None
+    measure: Measure, arguments: dict[str, ArrayLike], axis: int, base: float | None
 ) -> Any:
     """Sum non-negative terms over the class axis, in units of the base."""
     arrays = {name: _arrays.floating(name, value) for name, value in arguments.items()}
@@ -279,19 +277,18 @@ def _information(
         name: _validate.class_axis(name, array, axis) - array.ndim for name, array in arrays.items()
     }
     log_base = _validate.log_base(base)
-    _validate.same_classes(arrays, positions)
+    if len(arrays) > 1:
+        _validate.same_classes(arrays, positions)
     arrays = {
         name: _validate.distribution(name, array, positions[name] + array.ndim)
         for name, array in arrays.items()
     }
-    last = (moved(array, positions[name], -1) for name, array in arrays.items())
-    rows = np.broadcast_arrays(*last)
-    *batch, classes = rows[0].shape
-    dtype = _arrays.common_dtype(*arrays.values())
-    result = np.empty(math.prod(batch), dtype if batch else WIDE)
-    for index, place in spans(tuple(batch), max(1, SPAN // classes)):
-        result[place] = sums_of(terms, *(rows_of(each, index) for each in rows)) / log_base
-    return result.reshape(batch) if batch else scalar(result[0], dtype)
+    rows = [moved(array, positions[name], -1) for name, array in arrays.items()]
+    if rows[0].shape != rows[-1].shape:
+        rows = list(np.broadcast_arrays(*rows))
+    dtype, one = _arrays.common_dtype(*arrays.values()), rows[0].ndim == 1
+    result = measure(*rows, dtype=WIDE if one else dtype, unit=log_base)
+    return scalar(result[()], dtype) if one else result
 
 
 def entropy_with_logits(logits: ArrayLike, *, axis: int = -1, base: float | None = None) -> Any:
