@@ -54,10 +54,11 @@ class Tile:
     """
 
     def __init__(self, span: Span, own: Any, keep: Any = None) -> None:
-        """Look at a tile; exponentials may stay in an array to keep them, if it has their dtype."""
+        """Look at a tile; exponentials may stay in an array to keep them, if it is like the room."""
         self.x, self.own, self.dtype = span.x, own, span.dtype
         self.room, self.more_room = span.scratch
-        self.keep = keep if keep is not None and keep.dtype == self.dtype else None
+        fits = keep is not None and keep.dtype == self.dtype and keep.flags.c_contiguous
+        self.keep = keep if fits else None
         self.add_up = block_sums if span.is_large else row_sums
         size = self.dtype.itemsize
         low, high = self.x.min(), self.x.max()
@@ -71,7 +72,7 @@ class Tile:
         count, classes = self.x.shape
         self.step = min(classes, len(self.room))
         self.is_whole = self.step == classes
-        self.is_kept = False
+        self.is_kept = self.has_sums = False
         self.is_turned = is_turned(self.x)
         if own is not None:
             self.rows = np.arange(count)
@@ -138,7 +139,8 @@ class Tile:
             else:
                 np.exp(e, out=e)
         if self.own is not None:
-            self.one += self.pick(e, some)
+            if not self.has_sums:
+                self.one += self.pick(e, some)
             self.put(e, some, 0.0)
 
     def sums(self) -> Array:
@@ -146,6 +148,7 @@ class Tile:
         result = np.zeros(len(self.x))
         for _, e in self.exponentials():
             result += self.add_up(e)
+        self.has_sums = True
         return result
 
     def balance(self) -> tuple[Array, Array, Sure | None]:
