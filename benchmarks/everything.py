@@ -230,7 +230,7 @@ def border(subject: Subject, name: str, made: Sequence[Data], budget: float) -> 
     return {
         **subject.record("border", made[1]),
         "border": name,
-        "seconds": alternate(calls, budget),
+        "seconds": alternate(calls, budget * len(calls)),
     }
 
 
