@@ -33,7 +33,7 @@ LARGE = 1 << 11  # above this, float32 in float32, and faster ways with a wider 
 SHARED = 1 << 20  # above this, threads share the spans
 
 ROWS = 1 << 14  # of two or more classes, at most in a span
-TURNED = 256  # classes at most for rows to stay side by side in memory, as channels first are
+TURNED = 255  # classes at most for rows to stay side by side in memory, as channels first are
 SCRATCH = 1 << 19  # bytes of each room for a tile
 ROOMS = 2
 
@@ -228,6 +228,8 @@ def map_spans(
     narrow = x.size > LARGE and not wide and max(each.itemsize for each in arrays) < WIDE.itemsize
     dtype = np.dtype(np.float32) if narrow else WIDE
     length = min(SCRATCH // dtype.itemsize, x.size)
+    if x.size <= SPAN and classes:  # the rest would take longer
+        return [compute((), slice(0, x.size // classes), np.empty((rooms, length), dtype))]
 
     def begin() -> Callable[[tuple[Index, slice]], Any]:
         scratch = np.empty((rooms, length), dtype)
