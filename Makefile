@@ -18,10 +18,10 @@ install = $(1) > $(LOG) 2>&1 || { \
 	"the whole story is in $(LOG). Check the network connection and run make again." >&2; exit 1; }
 
 .DELETE_ON_ERROR:
-.PHONY: help book test lab serve notebooks bench matrix drift nbdime constraints clean
+.PHONY: help book test lab serve notebooks bench bench-quick matrix drift nbdime constraints clean
 
 help: ## list what can be made
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1#\2/p' $(MAKEFILE_LIST) | awk -F'#' '{printf "%-18s %s\n", $$1, $$2}'
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1#\2/p' $(MAKEFILE_LIST) | awk -F'#' '{printf "%-18s %s\n", $$1, $$2}'
 
 book: $(SITE) ## build the site and say where to open it
 	@echo "The book is built. Open file://$(abspath $(SITE))"
@@ -47,8 +47,12 @@ serve: $(SITE) ## serve the built site on http://127.0.0.1:8000 (another port: m
 notebooks: $(VENV)/.all ## execute every notebook again, in place, in a clean kernel
 	@$(BIN)/python book/_tools/execute.py $(NOTEBOOKS)
 
-bench: $(VENV)/.all ## measure speed and memory beside the frameworks (about 20 minutes on an idle machine)
+bench: $(VENV)/.all ## measure speed and memory beside the frameworks (about 40 minutes on an idle machine)
 	@$(BIN)/python benchmarks/speed.py
+	@$(BIN)/python benchmarks/everything.py
+
+bench-quick: $(VENV)/.all ## show what is slowest beside NumPy (about 2 minutes on an idle machine)
+	@$(BIN)/python benchmarks/everything.py --quick
 
 matrix: $(VENV)/.all ## test the package with its oldest and its newest NumPy, on every Python found here
 	@$(BIN)/python .ci/matrix.py

@@ -22,7 +22,6 @@ from crossent._kernels.masses import Masses
 from crossent._spans import (
     SPAN,
     WIDE,
-    Array,
     Index,
     Shape,
     Span,
@@ -65,7 +64,8 @@ class Labels(NamedTuple):
         if self.class_weight is None:
             return 1.0
         w = weights_of(self, index)
-        return Masses(self.of(index).reshape(-1), None, w, 0.0, self.classes).hard()
+        masses = Masses(self.of(index).reshape(-1), None, w, 0.0, self.classes)
+        return np.asarray(masses.hard())
 
     def asked(self) -> Any:
         """Tell which classes have a mass, if not smoothed."""
@@ -103,7 +103,7 @@ def weights_of(target: Labels | Dense, index: Index) -> NDArray[Any] | None:
     if w is None:
         return None
     if not any(w.strides[:-1]):
-        return w[(0,) * (w.ndim - 1)][None]
+        return np.asarray(w[(0,) * (w.ndim - 1)])[None]
     return rows_of(w, index)
 
 

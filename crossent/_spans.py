@@ -74,7 +74,7 @@ class Span(NamedTuple):
     x: NDArray[Any]  # (R, C), contiguous, in the dtype of the input
     weight: Any  # of each loss: a number or (R,)
     scale: Any  # of each gradient: a number or (R,)
-    gradient: NDArray[Any] | None  # where the gradient goes: (R, C); None if it is not wanted
+    gradient: Any  # where the gradient goes: (R, C); None if it is not wanted
     scratch: NDArray[Any]  # (ROOMS, …), in the dtype to compute in
     size: int  # predictions in the whole array: what is fast enough depends on it
 

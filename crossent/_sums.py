@@ -52,8 +52,10 @@ def block_sums(x: NDArray[Any]) -> NDArray[Any]:
     block = 512 if x.itemsize == 4 else 32
     rows, classes = x.shape
     if is_turned(x):
-        parts = (x[:, start : start + 16].sum(axis=1) for start in range(0, classes, 16))
-        return np.asarray(sum(parts))
+        sums = np.zeros(rows)
+        for start in range(0, classes, 16):
+            sums += x[:, start : start + 16].sum(axis=1)
+        return sums
     whole = classes - classes % block
     if whole == 0:
         return np.asarray(np.einsum("ij->i", x))

@@ -47,10 +47,12 @@ def logsumexp(
     A logit of −∞ adds nothing; only −∞ gives −∞, a +∞ gives +∞, a nan gives nan.
 
     The error is at most 8 ulp (float16: 1 ulp) of the largest logit or of the result, whichever is
-    larger; more than 2,048 logits within 10 ulp (float32: :math:`8 + 2 \max_k |z_k|` ulp) of it,
-    where no logit counts for more than 88. Where the result is close to 0 it is ill-conditioned by nature: the last bit of the
+    larger. Where the result is close to 0 it is ill-conditioned by nature: the last bit of the
     largest logit then matters more than all digits of the result. The losses do not go through
     this function.
+
+    More than 2,048 logits within 10 ulp (float32: :math:`8 + 2 \max_k |z_k|` ulp, where no logit
+    counts for more than 88) of the same, which is faster.
 
     The same as ``scipy.special.logsumexp``, whose default is all axes, and ``torch.logsumexp``,
     which has no default.
@@ -249,9 +251,7 @@ def log_sigmoid(z: ArrayLike) -> Any:
     return _elementwise(_kernels.LOG_SIGMOID, z)
 
 
-def _along(
-    function: Function, z: ArrayLike, axis: int | tuple[int, ...] | None
-) -> NDArray[Any]:
+def _along(function: Function, z: ArrayLike, axis: int | tuple[int, ...] | None) -> NDArray[Any]:
     array = _arrays.floating("z", z)
     rows, order = _joined(array, _validate.axes("z", array, axis))
     result = function(rows, rows.shape[-1], array.dtype)

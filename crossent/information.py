@@ -319,10 +319,12 @@ def entropy_with_logits(logits: ArrayLike, *, axis: int = -1, base: float | None
     Notes
     -----
     Within 5 ulp (float16: 1 ulp) at any margin: for logits 40 and 0 it is 1.7e-16, where
-    log Σ e^z − Σ p z gives 0. Below 1e-307 nats digits may be lost. More than 2,048 logits within 8 ulp
-    (float32: :math:`8 + 2 \max_k |z_k|` ulp, where no logit counts for more than 88), which is
-    faster. A class at −∞ adds nothing, and one at +∞ leaves no surprise. Two of these have no limit and give nan, as do rows of −∞ only and
+    log Σ e^z − Σ p z gives 0. Below 1e-307 nats digits may be lost. A class at −∞ adds nothing, and
+    one at +∞ leaves no surprise. Two of these have no limit and give nan, as do rows of −∞ only and
     a nan.
+
+    More than 2,048 logits within 8 ulp (float32: :math:`8 + 2 \max_k |z_k|` ulp, where no logit
+    counts for more than 88), which is faster.
 
     The same as ``torch.distributions.Categorical(logits=z).entropy()``.
 
@@ -397,6 +399,10 @@ def kl_divergence_with_logits(
     :math:`\log(1 + \sum_k p_k (e^{x_k} - 1 - x_k))`, a sum of terms ≥ 0. Below 1e-307 nats digits
     may be lost. Infinite logits give the limit: infinite where p has mass and q has none, while a
     class at −∞ in both adds nothing; nan only where there is none.
+
+    Of more than 2,048 logits in float64 a divergence D of 1e-5 nats or more is within
+    :math:`10 + 3 / \sqrt{D} + 2 \max_k |z_k| / T` ulp, where no logit z counts for more than 700 T,
+    and the gradient within :math:`10 + 2 \max_k |z_k| / T` instead of 6, which is faster.
 
     ``grad`` and ``value_and_grad`` give the gradient with respect to ``q_logits``, the second
     argument: :math:`(q_j - p_j) / T` in units of the base, the gradient of the sum of what is

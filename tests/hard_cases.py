@@ -655,7 +655,7 @@ def is_ill_conditioned(check: Check) -> Array:
     if check.scale is None:
         return np.zeros(len(check.true), dtype=bool)
     true, scale = (np.array(values, dtype=float) for values in (check.true, check.scale))
-    small: Array = np.abs(true) * 2 < scale
+    small: Array = np.abs(true) < scale / 2
     return small
 
 

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from crossent._kernels import careful, divergences, fast, fast_probs, long
 from crossent._kernels._exact import column, weighted
-from crossent._kernels.fast import result_of
 from crossent._kernels.masses import Masses
 from crossent._spans import SPAN, WIDE, Array, Fill, Index, Span, empty_like, map_spans, rows_of
 
@@ -113,7 +112,8 @@ def binary_logits(gamma: float = 0.0) -> Kernel:
 
 def kl_logits(temperature: float, log_base: float) -> Kernel:
     """Return the kernel of the divergence from the softmax of given logits."""
-    return Kernel(partial(divergences.kl_logits, temperature=temperature, log_base=log_base))
+    options: Any = {"temperature": temperature, "log_base": log_base}
+    return Kernel(partial(divergences.kl_logits, **options), partial(fast.kl_logits, **options))
 
 
 class Function(NamedTuple):
@@ -147,11 +147,11 @@ class Function(NamedTuple):
                     self.carefully(part)
                 else:
                     self.fill(part.widened())
-                result_of(tile)[which] = result_of(part)
+                tile.gradient[which] = part.gradient
 
     def carefully(self, span: Span) -> None:
         """Fill in the results of a span, carefully."""
-        result = result_of(span)
+        result = span.gradient
         if self.long is not None and span.x.shape[1] > SPAN:
             for row, place in zip(span.x, result, strict=True):
                 self.long(row, place)
@@ -168,5 +168,6 @@ LOG_SIGMOID = Function(careful.log_sigmoid, fast.log_sigmoid)
 
 def entropy_logits(log_base: float) -> Function:
     """Return the entropy of the softmax of logits, in units of a base."""
-    ways = (divergences.entropy_logits, fast.entropy_logits)
-    return Function(*(partial(way, log_base=log_base) for way in ways))
+    options: Any = {"log_base": log_base}
+    careful_one = partial(divergences.entropy_logits, **options)
+    return Function(careful_one, partial(fast.entropy_logits, **options))

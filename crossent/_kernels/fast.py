@@ -1,9 +1,9 @@
 """Fast kernels: the shortest way that is accurate while the logits of a row are moderate.
 
-They are given a tile, and return of each of its rows the loss, and whether they are sure of it (None:
-of all rows); the gradient, or the result of a function of rows, is filled in, scaled. In `WIDE` and
-in small arrays they are as accurate as the careful ones; elsewhere within the wider bound that a
-docstring states for large arrays. What is below the smallest normal number of float32 may be 0 there.
+They are given a tile, and return of each of its rows the loss, and whether they are sure of it
+(None: of all rows). The gradient, or what a function of rows gives, is filled in, scaled. In `WIDE`
+they are about as accurate as the careful ones, in float32 within the wider bound that docstrings
+state for large arrays; what is below its smallest normal number may be 0 there.
 """
 
 from collections.abc import Iterator
@@ -25,6 +25,9 @@ Answer = tuple[NDArray[Any], Sure | None]
 NEAR = {4: 40.0, 8: 300.0}
 LEAST = {4: -87.0, 8: -708.0}  # e^x is a normal number from here on
 FLOOR = {4: 2.0**-80, 8: 2.0**-900}  # what has underflowed is nothing beside such a sum
+HIDDEN = -1e30  # as good as −∞
+FAR = 600.0  # q_k / p_k up to e^600 is a number, and beyond it p_k may have vanished
+LEAST_KL = {2: 1e-14, 4: 1e-14, 8: 1e-5}  # by the size of the input: has its digits but three
 TINY = 2.0**-1000  # of what is computed in `WIDE`
 REACH = {4: 80.0, 8: 600.0}  # of (1 + γ) |z|, for σ(z)^γ e^−z to be normal
 # Of sums of exponentials that nothing is known of: neither has lost digits.
@@ -50,7 +53,7 @@ class Tile:
     room is taken a piece at a time.
     """
 
-    def __init__(self, span: Span, own: NDArray[np.intp] | None, keep: Any = None) -> None:
+    def __init__(self, span: Span, own: Any, keep: Any = None) -> None:
         """Look at a tile; exponentials may stay in an array to keep them, if it has their dtype."""
         self.x, self.own, self.dtype = span.x, own, span.dtype
         self.room, self.more_room = span.scratch
@@ -103,7 +106,6 @@ class Tile:
         """Return what is of the class of its own, in an array of some classes."""
         if self.is_whole:
             return self.line(array).take(self.at)
-        assert self.own is not None
         inside = some.start <= self.own[0] < some.stop
         return array[0, self.own[0] - some.start] if inside else 0.0
 
@@ -169,13 +171,13 @@ class Tile:
 def all_of(*conditions: Sure | None) -> Sure | None:
     """Return where all conditions hold; None holds everywhere."""
     known = [one for one in conditions if one is not None]
-    return np.logical_and.reduce(known) if known else None
+    return np.asarray(np.logical_and.reduce(known)) if known else None
 
 
 def factor_is_safe(factor: Array, scale: Any, dtype: np.dtype[Any]) -> Sure:
     """Tell which factors of a gradient are normal numbers in a dtype."""
-    fits: Sure = (factor >= np.finfo(dtype).tiny) & (factor <= np.finfo(dtype).max)
-    return fits | np.equal(scale, 0.0)
+    fits = (factor >= np.finfo(dtype).tiny) & (factor <= np.finfo(dtype).max)
+    return np.asarray(fits | np.equal(scale, 0.0))
 
 
 def column(x: Any, dtype: np.dtype[Any]) -> Any:
@@ -212,8 +214,7 @@ def dense_logits(span: Span, masses: Masses) -> Answer:
         if tile.has_hidden:  # a class at −∞ that has a mass makes it infinite
             sure = all_of(sure, ~((span.x[:, some] == -np.inf) & (soft > 0.0)).any(axis=1))
         if isinstance(soft, np.ndarray):
-            gap *= soft
-            far += tile.add_up(gap)
+            far += tile.add_up(np.multiply(gap, soft, out=gap))
         else:
             far += soft * tile.add_up(gap)
     own, rest = shares(tile, masses)
@@ -265,15 +266,15 @@ def fill_slopes(
     span: Span, tile: Tile, masses: Masses, factor: Array, at_best: Array, hard: Any
 ) -> None:
     """Fill in factor · e − scale · m, and what it is at the best class."""
-    assert span.gradient is not None
     scale = column(span.scale, span.dtype)
     for some, e in tile.exponentials():
-        soft = masses.soft(some, span.dtype)
-        e *= column(factor, span.dtype)
+        mass = soft = masses.soft(some, span.dtype)
         if isinstance(soft, np.ndarray):
-            e -= np.multiply(soft, scale, out=tile.fitting(tile.more_room, some))
+            mass = np.multiply(soft, scale, out=tile.fitting(tile.more_room, some))
         else:
-            e -= soft * scale
+            mass = soft * scale
+        np.multiply(e, column(factor, span.dtype), out=e)
+        np.subtract(e, mass, out=e)
         if masses.labels is not None:
             y = masses.labels - some.start
             inside = np.flatnonzero((y >= 0) & (y < e.shape[1]))
@@ -281,6 +282,40 @@ def fill_slopes(
         tile.put(e, some, at_best)
         if tile.keep is None:
             span.gradient[:, some] = e
+
+
+def kl_logits(span: Span, logits: Masses, *, temperature: float, log_base: float) -> Answer:
+    """log(1 + Σ_k p_k (e^{x_k} − 1 − x_k)), for x = log q − log p up to its mean under p.
+
+    All is in `WIDE`. The difference of e^x − 1 and x leaves an error of about 2⁻⁵²/√D of the sum D.
+    """
+    q, p = span.x.astype(WIDE), np.array(logits.targets, WIDE)
+    for z in (q, p):
+        if not z.min() > -np.inf:
+            np.maximum(z, HIDDEN, out=z)  # hidden in both is no difference
+    x = (q - p) / temperature
+    p -= of_rows(np.maximum, p)[:, None]
+    p /= temperature
+    np.exp(p, out=p)
+    p /= block_sums(p)[:, None]
+    x -= (p * x).sum(axis=1)[:, None]
+    growth = np.expm1(x)
+    far = of_rows(np.maximum, x) if x.max() > FAR else None
+    x -= growth
+    x *= p
+    excess = -x.sum(axis=1)
+    loss = log1p(excess)
+    least = LEAST_KL[span.x.itemsize] if span.is_large or span.x.itemsize < 8 else np.inf
+    sure = (loss >= least) & (loss < -HIDDEN)
+    if far is not None:
+        sure &= far <= FAR
+    if span.gradient is not None:
+        # q − p = p (e^{x − D} − 1)
+        growth -= excess[:, None]
+        growth *= p
+        factor = span.scale / (temperature * log_base)
+        np.multiply(growth, column(factor / (1.0 + excess), WIDE), out=span.gradient)
+    return loss / log_base, sure
 
 
 def binary_logits(span: Span, positive: Any, negative: Any, *, gamma: float) -> Answer:
@@ -323,7 +358,7 @@ def binary_logits(span: Span, positive: Any, negative: Any, *, gamma: float) -> 
 
 
 def log1p(x: NDArray[Any]) -> NDArray[Any]:
-    """Return log(1 + x) for finite x ≥ 0, in less time than NumPy's: what 1 + x loses is put back."""
+    """Return log(1 + x) for finite x ≥ 0, sooner than NumPy: what 1 + x loses is put back."""
     whole = 1.0 + x
     rest = x - (whole - 1.0)
     result: NDArray[Any] = np.log(whole)
@@ -341,7 +376,7 @@ def fits_float32(x: Any) -> bool:
 
 def softmax(span: Span) -> Sure | None:
     """e^{z_k} / Σ_j e^{z_j}."""
-    out = result_of(span)
+    out = span.gradient
     tile = Tile(span, None, out)
     sums = tile.sums()
     for some, e in tile.exponentials():
@@ -351,7 +386,7 @@ def softmax(span: Span) -> Sure | None:
 
 def log_softmax(span: Span) -> Sure | None:
     """(z_k − z_max) + log p_max."""
-    out = result_of(span)
+    out = span.gradient
     tile = Tile(span, span.x.argmax(axis=1))
     one, others, sure = tile.balance()
     least = column(log1p(others / one), span.dtype)
@@ -367,7 +402,7 @@ def logsumexp(span: Span) -> Sure | None:
     """z_max − log p_max."""
     tile = Tile(span, span.x.argmax(axis=1))
     one, others, sure = tile.balance()
-    result_of(span)[:, 0] = tile.x_own + log1p(others / one)
+    span.gradient[:, 0] = tile.x_own + log1p(others / one)
     return sure
 
 
@@ -377,15 +412,14 @@ def entropy_logits(span: Span, *, log_base: float) -> Sure | None:
     one, others, sure = tile.balance()
     far = np.zeros(len(span.x))
     for (_, e), (_, gap) in zip(tile.exponentials(), tile.gaps(), strict=True):
-        gap *= e
-        far += tile.add_up(gap)
-    result_of(span)[:, 0] = (far / (others + one) + log1p(others / one)) / log_base
+        far += tile.add_up(np.multiply(gap, e, out=gap))
+    span.gradient[:, 0] = (far / (others + one) + log1p(others / one)) / log_base
     return sure
 
 
 def sigmoid(span: Span) -> Sure | None:
     """1 / (1 + e^−z)."""
-    out, z = result_of(span), span.x
+    out, z = span.gradient, span.x
     e = span.scratch[0, : z.size].reshape(z.shape)
     np.negative(z, out=e, dtype=e.dtype)
     np.exp(e, out=e)
@@ -397,14 +431,8 @@ def sigmoid(span: Span) -> Sure | None:
 def log_sigmoid(span: Span) -> Sure | None:
     """min(z, 0) − log(1 + e^−|z|)."""
     z = span.x.astype(span.dtype, copy=False)
-    np.subtract(np.minimum(z, 0.0), log1p(np.exp(-np.abs(z))), out=result_of(span))
+    np.subtract(np.minimum(z, 0.0), log1p(np.exp(-np.abs(z))), out=span.gradient)
     return None
-
-
-def result_of(span: Span) -> NDArray[Any]:
-    """Return where the result of a function of rows goes."""
-    assert span.gradient is not None
-    return span.gradient
 
 
 # --- for the layer in linear.py ----------------------------------------------------------------
@@ -412,8 +440,9 @@ def result_of(span: Span) -> NDArray[Any]:
 
 def exponentials(x: NDArray[Any], scratch: NDArray[Any]) -> NDArray[Any]:
     """Return the exponentials, in the scratch."""
-    e = scratch[: x.size].reshape(x.shape)
-    return np.exp(x, out=e, dtype=e.dtype)
+    e: NDArray[Any] = scratch[: x.size].reshape(x.shape)
+    np.exp(x, out=e, dtype=e.dtype)
+    return e
 
 
 def from_sums(

@@ -4,10 +4,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from crossent._spans import WIDE, Array
-from crossent._sums import row_sums
 
 ALL = slice(None)
 
@@ -19,9 +17,9 @@ class Masses:
     Each is the sum of a hard part, which only the label of a one-hot target has, and of a soft one.
     """
 
-    labels: NDArray[np.intp] | None  # (R,), or
-    targets: NDArray[Any] | None  # (R, C)
-    weight: NDArray[Any] | None  # w: (R, C), or (1, C) where it is the same for all rows
+    labels: Any  # (R,), or
+    targets: Any  # (R, C): of the two one is None
+    weight: Any  # w: (R, C), (1, C) where it is the same for all rows, or None
     smoothing: float  # ε
     classes: int  # C
 
@@ -37,7 +35,6 @@ class Masses:
         """Return a copy of the masses of some classes, right to the last digit."""
         if self.targets is not None:
             return np.array(self.soft(some, WIDE))
-        assert self.labels is not None
         start, stop, _ = some.indices(self.classes)
         inside = np.flatnonzero((self.labels >= start) & (self.labels < stop))
         one_hot = np.zeros((len(self.labels), stop - start))
