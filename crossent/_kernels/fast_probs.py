@@ -75,21 +75,46 @@ def binary_probs(span: Span, positive: Any, negative: Any) -> Answer:
     p = span.x[:, 0].astype(span.dtype, copy=False)
     miss = 1.0 - p
     rest = (1.0 - miss) - p  # what rounding took from it
-    sure, tiny = None, NORMAL[p.itemsize]
-    if p.min() < tiny or miss.min() == 0.0:
-        sure = ((p >= tiny) | (positive == 0.0)) & ((miss > 0.0) | (negative == 0.0))
-        p, miss = np.maximum(p, tiny), np.maximum(miss, tiny)
+    way = soft_probs if (positive * negative).any() else hard_probs
+    loss, slope, sure = way(p, miss, rest, positive, negative, span.gradient is not None)
     if span.gradient is not None:
-        # p − t, without 1 − t or 1 − p where these are rounded
-        slope = np.where(p < 0.5, p - positive, negative - miss)
-        slope /= p * miss
         # In an array, a scale that float32 does not hold stays one of float64.
         scale = np.asarray(span.scale, p.dtype if fits_float32(span.scale) else None)
         np.multiply(slope, scale, out=span.gradient[:, 0])
+    return loss, sure
+
+
+def hard_probs(
+    p: Any, miss: Any, rest: Any, positive: Any, negative: Any, want_gradient: bool
+) -> tuple[Any, Any, Any]:
+    """Return −log of the probability of the class that is meant, its slope, and if it is sure."""
+    own = p * positive
+    own += miss * negative
+    slope = (negative - positive) / own if want_gradient else None
+    rest *= negative
+    rest /= own
+    loss = np.log(own)
+    loss += rest
+    tiny = NORMAL[p.itemsize]
+    return 0.0 - loss, slope, None if own.min() >= tiny else own >= tiny
+
+
+def soft_probs(
+    p: Any, miss: Any, rest: Any, positive: Any, negative: Any, want_gradient: bool
+) -> tuple[Any, Any, Any]:
+    """Return the same of targets that may be between the classes."""
+    sure, slope, tiny = None, None, NORMAL[p.itemsize]
+    if p.min() < tiny or miss.min() < tiny:
+        sure = ((p >= tiny) | (positive == 0.0)) & ((miss >= tiny) | (negative == 0.0))
+        p, miss = np.maximum(p, tiny), np.maximum(miss, tiny)
+    if want_gradient:
+        # p − t, near 1 kept by the small complements: see `careful`
+        slope = np.where(np.minimum(p, positive) > 0.5, negative - miss, p - positive)
+        slope /= p * miss
     rest /= miss
     rest += np.log(miss)
     rest *= negative
     loss = np.log(p)
     loss *= positive
     loss += rest
-    return 0.0 - loss, sure
+    return 0.0 - loss, slope, sure
