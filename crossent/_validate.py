@@ -198,10 +198,15 @@ def distribution(
     A row with something that does not count and is no probability has no sum to look at.
     """
     batch, allowed = _without(axis, array.shape), tolerance(array.dtype, array.shape[axis])
-    if array.size <= SPAN and _in_unit_interval(array):  # what follows would take longer
-        sums = _rough_sums(rows_of(moved(array, axis, -1), ()))
-        if _is_one(sums, allowed).all():
-            return array
+    given = moved(array, axis, -1)
+
+    def is_plain(index: Index) -> bool:
+        x = rows_of(given, index)
+        return _in_unit_interval(x) and bool(_is_one(_rough_sums(x), allowed).all())
+
+    indices = [index for index, _ in spans(batch, max(1, CHECKED // given.shape[-1]))]
+    if all(in_threads(lambda: is_plain, indices, array.size)):
+        return array
 
     def counts() -> Any:
         entries = np.broadcast_to(counted.entries(), (*batch, array.shape[axis]))
@@ -306,6 +311,8 @@ def labels(
     kept, rows = None, None
     if ignore_index is not None:
         kept = found != _integer("ignore_index", ignore_index)
+    if found.view(f"u{found.itemsize}").max(initial=0) < classes:  # negative ones are large, too
+        return found, kept, True
     for span, place in spans(found.shape, SPAN):
         wrong = ((found[span] < 0) | (found[span] >= classes)).reshape(-1)
         if not np.count_nonzero(wrong):

@@ -46,8 +46,9 @@ def entropy(p: ArrayLike, *, axis: int = -1, base: float | None = None) -> Any:
 
     Notes
     -----
-    Within 4 ulp (float16: 1 ulp). An outcome of probability 0 adds nothing. Nothing is
-    renormalized: ``scipy.stats.entropy`` divides by the sum.
+    Within 4 ulp (float16: 1 ulp); more than 2,048 probabilities within 12 ulp, which is faster. An
+    outcome of probability 0 adds nothing. Nothing is renormalized: ``scipy.stats.entropy`` divides
+    by the sum.
 
     References
     ----------
@@ -88,8 +89,8 @@ def cross_entropy(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | N
 
     Notes
     -----
-    Within 4 ulp (float16: 1 ulp). An outcome with p = 0 adds nothing, whatever q is. Not
-    symmetric, and H(p, p) is H(p), not 0.
+    Within 4 ulp (float16: 1 ulp); more than 2,048 probabilities within 12 ulp, which is faster. An
+    outcome with p = 0 adds nothing, whatever q is. Not symmetric, and H(p, p) is H(p), not 0.
 
     References
     ----------
@@ -135,7 +136,8 @@ def kl_divergence(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | N
     :math:`\sum_k p_k \log(p_k / q_k)`. Where rounding makes their sums differ by δ, so do the two,
     and δ may be more than all of a small divergence: the textbook's sum may then be negative. This
     one is never negative in a base above 1, and 0 only for p = q or where the dtype has no number
-    so small.
+    so small. More than 2,048 probabilities within 8 ulp (float64: :math:`10 + 4 / \sqrt{D}` ulp,
+    where no divergence D counts for less than :math:`2^{-14}` nats), which is faster.
 
     The sum over ``scipy.special.kl_div``. ``scipy.stats.entropy(p, q)``, which renormalizes, and
     ``scipy.special.rel_entr`` are the textbook's form; ``torch.nn.functional.kl_div`` wants log q
@@ -181,7 +183,9 @@ def js_divergence(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | N
 
     Notes
     -----
-    Within 6 ulp (float16: 1 ulp), also where p and q are nearly equal. The square of
+    Within 6 ulp (float16: 1 ulp), also where p and q are nearly equal; more than 2,048
+    probabilities within 6 ulp (float64: :math:`10 + 4 / \sqrt{J}` ulp, where no divergence J counts
+    for less than :math:`2^{-14}` nats), which is faster. The square of
     ``scipy.spatial.distance.jensenshannon``, which is the distance and renormalizes its input.
 
     References

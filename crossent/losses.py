@@ -59,8 +59,9 @@ def binary_cross_entropy(
     Notes
     -----
     Within 6 ulp (float16: 1 ulp), and so is the gradient :math:`(p - t) / (p (1 - p))` without
-    smoothing. Nothing is clipped: p = 0 with t = 1 is infinite, where torch stops at 100, Keras at
-    16.118 and scikit-learn at 36.04 (float64).
+    smoothing; more than 2,048 probabilities within 8 ulp, which is faster, and narrower than
+    float64 they are met by targets in float32. Nothing is clipped: p = 0 with t = 1 is infinite,
+    where torch stops at 100, Keras at 16.118 and scikit-learn at 36.04 (float64).
 
     References
     ----------
@@ -257,8 +258,9 @@ def categorical_cross_entropy(
     Notes
     -----
     Within 6 ulp (float16: 1 ulp), and so is the gradient :math:`-w_k t_k / p_k`, which takes each
-    probability as free. A class of weight or target 0 adds nothing, even where p is 0 or nan; any
-    other p = 0 is infinite, for nothing is clipped.
+    probability as free; more than 2,048 probabilities within 12 ulp, which is faster. A class of
+    weight or target 0 adds nothing, even where p is 0 or nan; any other p = 0 is infinite, for
+    nothing is clipped.
 
     References
     ----------

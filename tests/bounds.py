@@ -1,7 +1,7 @@
 """The error that a docstring allows, in units of the last place: read there, and nowhere else.
 
 The sentence is "Within 4 ulp (float16: 1 ulp)", or "at most"; another one, of "more than 2,048
-logits", may follow it. A bound may grow with a quantity: "within 5 + γ ulp".
+logits", or "probabilities", may follow it. A bound may grow with a quantity: "within 5 + γ ulp".
 """
 
 import re
@@ -15,7 +15,7 @@ import crossent
 from crossent import _spans
 
 SENTENCE = re.compile(
-    r"(?P<large>[Mm]ore than 2,048 logits )?(?:[Ww]ithin|at most) (?P<usual>[^()]+?) ulp"
+    r"(?P<large>[Mm]ore than 2,048 (?:logits|probabilities) )?(?:[Ww]ithin|at most) (?P<usual>[^()]+?) ulp"
     r"(?: \((?P<dtype>float\d\d): (?P<other>.+?) ulp)?"
 )
 TERMS = re.compile(r"(?::math:`)?([\d.]+)(?: \+ ([\d.]*) ?(\S[^`]*))?`?")

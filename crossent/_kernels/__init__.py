@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from crossent._kernels import careful, divergences, fast, long
+from crossent._kernels import careful, divergences, fast, fast_probs, long
 from crossent._kernels._exact import column, weighted
 from crossent._kernels.masses import Masses
 from crossent._spans import SPAN, WIDE, Array, Fill, Index, Span, empty_like, map_spans, rows_of
@@ -90,11 +90,17 @@ LABEL_LOGITS = Kernel(
     careful.label_logits, fast.label_logits, of_labels=True, long=long.label_logits
 )
 LABEL_PROBS = Kernel(
-    careful.label_probs, domain=(0.0, np.inf), of_labels=True, long=long.label_probs
+    careful.label_probs,
+    fast_probs.label_probs,
+    domain=(0.0, np.inf),
+    of_labels=True,
+    long=long.label_probs,
 )
 DENSE_LOGITS = Kernel(careful.dense_logits, fast.dense_logits, long=long.dense_logits)
-DENSE_PROBS = Kernel(careful.dense_probs, domain=(0.0, np.inf), long=long.dense_probs)
-BINARY_PROBS = Kernel(careful.binary_probs, domain=(0.0, 1.0))
+DENSE_PROBS = Kernel(
+    careful.dense_probs, fast_probs.dense_probs, domain=(0.0, np.inf), long=long.dense_probs
+)
+BINARY_PROBS = Kernel(careful.binary_probs, fast_probs.binary_probs, domain=(0.0, 1.0))
 
 
 def binary_logits(gamma: float = 0.0) -> Kernel:
