@@ -15,7 +15,8 @@ import crossent
 from crossent import _spans
 
 SENTENCE = re.compile(
-    r"(?P<large>[Mm]ore than 2,048 (?:logits|probabilities) )?(?:[Ww]ithin|at most) (?P<usual>[^()]+?) ulp"
+    r"(?P<large>[Mm]ore than 2,048 (?:logits|probabilities) )?"
+    r"(?:[Ww]ithin|at most) (?P<usual>[^()]+?) ulp"
     r"(?: \((?P<dtype>float\d\d): (?P<other>.+?) ulp)?"
 )
 TERMS = re.compile(r"(?::math:`)?([\d.]+)(?: \+ ([\d.]*) ?(\S[^`]*))?`?")
