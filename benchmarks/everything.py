@@ -230,7 +230,7 @@ def border(subject: Subject, name: str, made: Sequence[Data], budget: float) -> 
     return {
         **subject.record("border", made[1]),
         "border": name,
-        "seconds": alternate(calls, budget),
+        "seconds": alternate(calls, budget * len(calls)),
     }
 
 
@@ -250,8 +250,13 @@ def threads(subject: Subject, data: Data, budget: float) -> Record:
     return {**subject.record("threads", data), "seconds": seconds}
 
 
-def memory(subject: Subject, data: Data) -> Record:
-    """Measure the peak of what NumPy allocates in one call, in bytes."""
+def memory(subject: Subject, sizes: Sequence[Data]) -> Record:
+    """Measure the peak of what NumPy allocates in one call, in bytes, at each of some sizes."""
+    measured = [_memory(subject, data) for data in sizes]
+    return {**subject.record("memory", sizes[0]), "bytes": measured}
+
+
+def _memory(subject: Subject, data: Data) -> dict[str, int]:
     call = our_call(subject, data)
     arrays, options = subject.inputs(data)
     given = [*arrays, *(one for one in options.values() if isinstance(one, np.ndarray))]
@@ -259,14 +264,8 @@ def memory(subject: Subject, data: Data) -> Record:
     result = call()
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    sizes = {
-        "input": sum(array.nbytes for array in given),
-        "result": sum(np.asarray(one).nbytes for one in _flat(result)),
-    }
-    return {**subject.record("memory", data), "peak": peak, **sizes}
-
-
-# --- all of it ---------------------------------------------------------------------------------
+    returned = sum(np.asarray(one).nbytes for one in _flat(result))
+    return {"peak": peak, "input": sum(array.nbytes for array in given), "result": returned}
 
 
 class Plan(NamedTuple):
@@ -408,11 +407,12 @@ def threads_jobs(plan: Plan) -> Jobs:
 
 
 def memory_jobs(plan: Plan) -> Jobs:
-    """Yield functions whose memory is measured, at shapes and at twice as many rows."""
-    for shape in plan.memory:
-        for data in made((shape, (2 * shape[0], *shape[1:])), ["float32"]):
-            for subject in subjects():
-                yield subject, data, partial(memory, subject, data)
+    """Yield functions whose memory is measured, at shapes and at those of twice the size."""
+    for rows, classes, *others in plan.memory:
+        double = (2 * rows, classes) if rows > 1 else (rows, 2 * classes)
+        sizes = list(made(((rows, classes, *others), (*double, *others)), ["float32"]))
+        for subject in subjects():
+            yield subject, sizes[0], partial(memory, subject, sizes)
 
 
 def compiled_jobs(plan: Plan) -> Jobs:

@@ -2,17 +2,18 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from benchmarks.speed_page import table
 
 Record = Mapping[str, Any]
 Table = Iterator[str]
-Found = tuple[float, Record, str]  # a ratio, of which record, and at which of its conditions
 
+WORST = 20  # ratios in a table of the worst
 LARGE = 100_000  # predictions, from which the bars are promised
 SMALL = [32, 10]
-MIB = 2**20
 
 INTRODUCTION = """\
 # Every function, every option
@@ -53,8 +54,8 @@ Time with one thread divided by time with two, (10000, 1000). Wall time.
 """
 MEMORY = """\
 Peak of what NumPy allocates in one call (tracemalloc), float32, as multiples of the input and of
-the result; growth is what is added beyond the result when the rows are twice as many, as a multiple
-of the added input.
+the result; growth is what is added beyond the result when the rows are twice as many (one row:
+twice as long), as a multiple of the added input.
 """
 LINEAR = """\
 Logits that are the product of hidden states (N, D) and weights (V, D); the shape is (N, D, V). The
@@ -65,37 +66,67 @@ others make the N×V logits. Time divided by that of NumPy; in parentheses, by t
 # --- ratios ------------------------------------------------------------------------------------
 
 
+class Found(NamedTuple):
+    """A ratio, of which record, and on what data or at which border."""
+
+    ratio: float
+    record: Record
+    at: str = ""
+
+    def label(self) -> str:
+        """Say where it was found."""
+        return f"{label(self.record)} {self.at}".rstrip()
+
+
+Ratios = Callable[[Record], Iterator[Found]]
+
+
 def to_numpy(record: Record) -> Iterator[Found]:
     """Our time over NumPy's; over two sums of the array where NumPy's line reads less of it."""
     seconds = record["seconds"]
     if "NumPy" in seconds:
         theirs = max(seconds["NumPy"], 2 * seconds.get("sum", 0.0))
-        yield seconds["crossent"] / theirs, record, ""
+        yield Found(seconds["crossent"] / theirs, record)
 
 
-def to_torch(record: Record) -> Iterator[Found]:
-    """Our time over that of torch."""
+def to_peer(record: Record, peer: str) -> Iterator[Found]:
+    """Our time over that of a peer."""
     seconds = record["seconds"]
-    if "torch" in seconds:
-        yield seconds["crossent"] / seconds["torch"], record, ""
+    if peer in seconds:
+        yield Found(seconds["crossent"] / seconds[peer], record)
+
+
+to_torch, to_scipy = partial(to_peer, peer="torch"), partial(to_peer, peer="SciPy")
 
 
 def to_plain(record: Record) -> Iterator[Found]:
     """Time on odd data over time on plain data."""
     for condition, seconds in record["seconds"].items():
         if condition != "plain":
-            yield seconds / record["seconds"]["plain"], record, condition
+            yield Found(seconds / record["seconds"]["plain"], record, condition)
 
 
 def across(record: Record) -> Iterator[Found]:
     """Largest over smallest time around a border."""
     times = record["seconds"].values()
-    yield max(times) / min(times), record, record["border"]
+    yield Found(max(times) / min(times), record, record["border"])
 
 
 def to_two_threads(record: Record) -> Iterator[Found]:
     """Time of one thread over that of two."""
-    yield record["seconds"]["1"] / record["seconds"]["2"], record, ""
+    yield Found(record["seconds"]["1"] / record["seconds"]["2"], record)
+
+
+def growth(record: Record) -> Iterator[Found]:
+    """Return the memory that twice the size adds beyond the result, over the input that it adds."""
+    single, double = record["bytes"]
+    added = {key: double[key] - single[key] for key in single}
+    yield Found((added["peak"] - added["result"]) / added["input"], record)
+
+
+def worst(found: Iterable[Found]) -> list[Found]:
+    """Order ratios, the largest first."""
+    return sorted(found, key=attrgetter("ratio"), reverse=True)
 
 
 # --- the bars ----------------------------------------------------------------------------------
@@ -121,7 +152,7 @@ class Bar(NamedTuple):
 
     what: str
     bound: float
-    ratios: Callable[[Record], Iterator[Found]]
+    ratios: Ratios
     functions: tuple[str, ...] = ()  # all, if none is named
     group: str = "cell"
     at_least: bool = False
@@ -139,7 +170,7 @@ class Bar(NamedTuple):
 
     def badness(self, found: Found) -> float:
         """Order ratios: the worst has the most."""
-        return self.bound / found[0] if self.at_least else found[0] / self.bound
+        return self.bound / found.ratio if self.at_least else found.ratio / self.bound
 
     def line(self, records: Iterable[Record]) -> tuple[str, ...]:
         """Return the cells of its row."""
@@ -147,11 +178,11 @@ class Bar(NamedTuple):
         bound = f"{'≥' if self.at_least else '≤'} {self.bound:g}"
         if not found:
             return self.what, bound, "–", "", "", "not measured"
-        worst = max(found, key=self.badness)
-        missed = sum(not self.kept(ratio) for ratio, *_ in found)
+        top = max(found, key=self.badness)
+        missed = sum(not self.kept(one.ratio) for one in found)
         verdict = "**missed**" if missed else "kept"
         share = f"{missed} of {len(found)}"
-        return self.what, bound, number(worst[0]), label(*worst[1:]), share, verdict
+        return self.what, bound, number(top.ratio), top.label(), share, verdict
 
 
 def is_large(record: Record) -> bool:
@@ -175,24 +206,16 @@ BARS = (
     Bar("odd data / plain data", 2.0, to_plain, group="cliff"),
     Bar("across a border", 1.5, across, group="border"),
     Bar("one thread / two threads", 1.5, to_two_threads, group="threads", at_least=True),
+    Bar("memory beyond the result, growth / input", 0.05, growth, group="memory"),
     Bar("aim: everything / torch", 1.0, to_torch, applies=is_large),
 )
+BESIDE_NUMPY = [bar for bar in BARS if bar.ratios is to_numpy]
 BAR_HEADER = ("bar", "bound", "worst", "where", "missed by", "result")
 
 
-def worst_cells(records: Iterable[Record], count: int = 20) -> Table:
-    """Tabulate the ratios to NumPy that are largest beside their bars."""
-    own = [bar for bar in BARS if bar.ratios is to_numpy]
-    found = [(one, bar) for record in records for bar in own for one in bar.of(record)]
-    found.sort(key=lambda pair: pair[1].badness(pair[0]), reverse=True)
-    rows = ([number(one[0]), f"{bar.bound:g}", label(*one[1:])] for one, bar in found[:count])
-    yield from table(("ratio", "bar", "where"), rows)
-
-
 def misses(record: Record) -> bool:
-    """Tell whether a cell misses any bar of its own."""
-    own = (bar for bar in BARS if bar.ratios is to_numpy)
-    return any(not bar.kept(ratio) for bar in own for ratio, *_ in bar.of(record))
+    """Tell whether a cell misses its bar beside NumPy."""
+    return any(not bar.kept(one.ratio) for bar in BESIDE_NUMPY for one in bar.of(record))
 
 
 # --- writing -----------------------------------------------------------------------------------
@@ -210,9 +233,13 @@ def option(record: Record) -> str:
 
 def subject(record: Record) -> str:
     """Name the function, with its option and gradient."""
-    return f"{record['function']} {option(record).removeprefix('plain')}".rstrip().replace(
-        "  ", " "
-    )
+    words = option(record).split(" ")
+    return " ".join([record["function"], *(words[1:] if words[0] == "plain" else words)])
+
+
+def place(record: Record) -> str:
+    """Name a record of a function that is known."""
+    return f"{option(record)} {record['dtype']} {shape_of(record)}"
 
 
 def shape_of(record: Record) -> str:
@@ -220,10 +247,9 @@ def shape_of(record: Record) -> str:
     return f"({', '.join(map(str, record['shape']))})"
 
 
-def label(record: Record, condition: str = "") -> str:
+def label(record: Record) -> str:
     """Name a record."""
-    words = f"{subject(record)} {record['dtype']} {shape_of(record)}"
-    return f"{words} {condition}".strip()
+    return f"{subject(record)} {record['dtype']} {shape_of(record)}"
 
 
 def bars(records: Sequence[Record]) -> Table:
@@ -237,10 +263,19 @@ def missed(records: Sequence[Record]) -> Table:
     yield from table(BAR_HEADER, (line for line in lines if "missed" in line[-1]))
 
 
-def worst(found: Iterable[Found], count: int = 20) -> Table:
+def worst_cells(records: Iterable[Record]) -> Table:
+    """Tabulate the ratios to NumPy that are largest beside their bars."""
+    found = [(one, bar) for record in records for bar in BESIDE_NUMPY for one in bar.of(record)]
+    found.sort(key=lambda pair: pair[1].badness(pair[0]), reverse=True)
+    rows = ([number(one.ratio), f"{bar.bound:g}", one.label()] for one, bar in found[:WORST])
+    yield from table(("ratio", "bar", "where"), rows)
+
+
+def largest(ratios: Ratios, records: Iterable[Record]) -> Table:
     """Tabulate the largest ratios."""
-    ordered = sorted(found, key=lambda one: one[0], reverse=True)[:count]
-    yield from table(("ratio", "where"), ([number(one[0]), label(*one[1:])] for one in ordered))
+    found = worst(one for record in records for one in ratios(record))
+    rows = ([number(one.ratio), one.label()] for one in found[:WORST])
+    yield from table(("ratio", "where"), rows)
 
 
 def of(group: str, records: Iterable[Record]) -> list[Record]:
@@ -251,17 +286,15 @@ def of(group: str, records: Iterable[Record]) -> list[Record]:
 def functions(records: Sequence[Record]) -> Table:
     """Tabulate the worst ratio of each function, from so many predictions on that bars hold."""
 
-    def rows() -> Iterator[list[str]]:
-        for function in dict.fromkeys(record["function"] for record in records):
-            row = [function]
-            for peer in (to_numpy, to_torch):
-                cells = (record for record in records if record["function"] == function)
-                found = [one for record in cells if is_large(record) for one in peer(record)]
-                top = max(found, key=lambda one: one[0], default=None)
-                row += ["–", ""] if top is None else [number(top[0]), label(top[1])]
-            yield row
+    def row(function: str) -> Iterator[str]:
+        yield function
+        own = [one for one in records if one["function"] == function and is_large(one)]
+        for ratios in (to_numpy, to_torch, to_scipy):
+            found = worst(one for record in own for one in ratios(record))
+            yield f"{number(found[0].ratio)} at {place(found[0].record)}" if found else "–"
 
-    yield from table(("function", "/ NumPy", "where", "/ torch", "where"), rows())
+    names = dict.fromkeys(record["function"] for record in records)
+    yield from table(("function", "/ NumPy", "/ torch", "/ SciPy"), map(row, names))
 
 
 def cells(records: Sequence[Record]) -> Table:
@@ -295,9 +328,9 @@ def grid(
 
 def cell(record: Record) -> str:
     """Write the ratios of a cell."""
-    text = " ".join(number(ratio) for ratio, *_ in to_numpy(record))
-    text = f"**{text}**" if misses(record) else text
-    return " ".join([text, *(f"({number(ratio)})" for ratio, *_ in to_torch(record))])
+    ours = " ".join(number(one.ratio) for one in to_numpy(record))
+    torch = (f" ({number(one.ratio)})" for one in to_torch(record))
+    return "".join([f"**{ours}**" if misses(record) else ours, *torch])
 
 
 def small_calls(records: Sequence[Record]) -> Table:
@@ -312,47 +345,35 @@ def small_calls(records: Sequence[Record]) -> Table:
 
 def cliffs(records: Sequence[Record]) -> Table:
     """Tabulate times on odd data over those on plain data."""
-    for keys in dict.fromkeys(tuple(record["seconds"]) for record in records):
-        conditions = [key for key in keys if key != "plain"]
-        rows = (
-            [label(record), *(_cliff(record, condition) for condition in conditions)]
-            for record in records
-            if tuple(record["seconds"]) == keys
-        )
-        yield from table(("", *conditions), rows)
+    names = dict.fromkeys(found.at for record in records for found in to_plain(record))
+    bar = next(bar for bar in BARS if bar.group == "cliff")
 
+    def row(record: Record) -> Iterator[str]:
+        ratios = {found.at: found.ratio for found in to_plain(record)}
+        yield label(record)
+        for name in names:
+            shown = number(ratios[name]) if name in ratios else "–"
+            yield shown if bar.kept(ratios.get(name, 0.0)) else f"**{shown}**"
 
-def _cliff(record: Record, condition: str) -> str:
-    ratio = record["seconds"][condition] / record["seconds"]["plain"]
-    bound = next(bar.bound for bar in BARS if bar.group == "cliff")
-    return f"**{number(ratio)}**" if ratio > bound else number(ratio)
+    yield from table(("", *names), map(row, records))
 
 
 def threads(records: Sequence[Record]) -> Table:
     """Tabulate what a second thread gives."""
-    yield from grid(records, lambda record: number(next(to_two_threads(record))[0]))
+    yield from grid(records, lambda record: number(next(to_two_threads(record)).ratio))
 
 
 def memory(records: Sequence[Record]) -> Table:
-    """Tabulate peaks; each shape has a partner of twice the rows."""
-    by_key = {(subject(record), tuple(record["shape"])): record for record in records}
+    """Tabulate peaks."""
 
-    def rows() -> Iterator[list[str]]:
-        for (name, shape), record in by_key.items():
-            double = by_key.get((name, (2 * shape[0], *shape[1:])))
-            if double is not None:
-                extra = [one["peak"] - one["result"] for one in (record, double)]
-                added = double["input"] - record["input"]
-                is_scalar = record["result"] <= 8
-                yield [
-                    name,
-                    shape_of(record),
-                    number(record["peak"] / record["input"]),
-                    "–" if is_scalar else number(record["peak"] / record["result"]),
-                    number((extra[1] - extra[0]) / added),
-                ]
+    def row(record: Record) -> Iterator[str]:
+        single, _ = record["bytes"]
+        yield from (subject(record), shape_of(record), number(single["peak"] / single["input"]))
+        is_number = single["result"] <= 8
+        yield "–" if is_number else number(single["peak"] / single["result"])
+        yield from (number(found.ratio) for found in growth(record))
 
-    yield from table(("", "shape", "of the input", "of the result", "growth"), rows())
+    yield from table(("", "shape", "of the input", "of the result", "growth"), map(row, records))
 
 
 def compiled(records: Sequence[Record]) -> Table:
@@ -369,11 +390,6 @@ def compiled(records: Sequence[Record]) -> Table:
     yield from table(("", "crossent", "torch eager", "torch.compile"), map(row, records))
 
 
-def linear(records: Sequence[Record]) -> Table:
-    """Tabulate the linear layer."""
-    yield from grid(records, cell)
-
-
 def missing(records: Sequence[Record]) -> Iterator[str]:
     """List what was not measured, and why."""
     reasons: dict[tuple[str, str], list[str]] = {}
@@ -388,12 +404,10 @@ def missing(records: Sequence[Record]) -> Iterator[str]:
 def summary(results: Mapping[str, Any]) -> str:
     """Return what is worst."""
     records: Sequence[Record] = results["cases"]
-    odd = (one for record in of("cliff", records) for one in to_plain(record))
-    edges = (one for record in of("border", records) for one in across(record))
     sections = (
         ("The worst ratios to NumPy", worst_cells(records)),
-        ("The worst cliffs", worst(odd)),
-        ("The worst borders", worst(edges, 10)),
+        ("The worst cliffs", largest(to_plain, of("cliff", records))),
+        ("The worst borders", largest(across, of("border", records))),
         ("Bars missed", missed(records)),
     )
     return "\n".join(_sections(sections))
@@ -411,16 +425,15 @@ def page(results: Mapping[str, Any]) -> str:
     own = of("cell", records)
     machine = "\n".join(f"- {name}: {value}" for name, value in results["machine"].items())
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
-    edges = (one for record in of("border", records) for one in across(record))
     sections: tuple[tuple[str, Iterable[str]], ...] = (
         ("Bars", bars(records)),
         ("Worst ratio of each function", functions(own)),
         ("Functions", _told(CELLS, cells(own))),
         ("Small calls", _told(SMALL_CALLS, small_calls(own))),
-        ("Loss of a linear layer", _told(LINEAR, linear(of("linear", records)))),
+        ("Loss of a linear layer", _told(LINEAR, grid(of("linear", records), cell))),
         ("Beside compiled torch", _told(COMPILED, compiled(of("compiled", records)))),
         ("Cliffs", _told(CLIFFS, cliffs(of("cliff", records)))),
-        ("Borders", _told(BORDERS, worst(edges))),
+        ("Borders", _told(BORDERS, largest(across, of("border", records)))),
         ("Two threads", _told(THREADS, threads(of("threads", records)))),
         ("Peak memory", _told(MEMORY, memory(of("memory", records)))),
         ("Not measured", missing(records)),

@@ -6,6 +6,8 @@ scratch. The *target* is what was asked for; the *mass* of a class is its class 
 smoothed target. A loss has a *weight*, and its gradient a *scale*: the weight by the divisor.
 """
 
+from __future__ import annotations
+
 import math
 import sys
 import warnings

@@ -4,6 +4,8 @@ A span fits the cache, so that no temporary is ever the size of the logits. Any 
 classes and any strides are taken: what is not contiguous is copied a span at a time.
 """
 
+from __future__ import annotations
+
 import math
 import os
 from collections import deque
@@ -33,7 +35,7 @@ LARGE = 1 << 11  # above this, float32 in float32, and faster ways with a wider 
 SHARED = 1 << 20  # above this, threads share the spans
 
 ROWS = 1 << 14  # of two or more classes, at most in a span
-TURNED = 256  # classes at most for rows to stay side by side in memory, as channels first are
+TURNED = 255  # classes at most for rows to stay side by side in memory, as channels first are
 SCRATCH = 1 << 19  # bytes of each room for a tile
 ROOMS = 2
 
@@ -88,13 +90,13 @@ class Span(NamedTuple):
         """What it is computed in."""
         return self.scratch.dtype
 
-    def take(self, rows: Any) -> "Span":
+    def take(self, rows: Any) -> Span:
         """Return a span of some of the rows."""
         weight, scale = (w if isinstance(w, float) else w[rows] for w in (self.weight, self.scale))
         gradient = None if self.gradient is None else self.gradient[rows]
         return Span(self.x[rows], weight, scale, gradient, self.scratch, self.size)
 
-    def tiles(self) -> Iterator[tuple[slice, "Span"]]:
+    def tiles(self) -> Iterator[tuple[slice, Span]]:
         """Cut the span into tiles that fit the scratch: which rows, and the span of them."""
         count, classes = self.x.shape
         step = max(1, self.scratch.shape[1] // classes)
@@ -102,7 +104,7 @@ class Span(NamedTuple):
             rows = slice(start, min(start + step, count))
             yield rows, self if step >= count else self.take(rows)
 
-    def parts(self, some: NDArray[np.bool_]) -> Iterator[tuple[Any, "Span"]]:
+    def parts(self, some: NDArray[np.bool_]) -> Iterator[tuple[Any, Span]]:
         """Copy some of the rows, as many at a time as a span holds: which, and the span of them."""
         rows = np.flatnonzero(some)
         step = max(1, SPAN // self.x.shape[1])
@@ -111,7 +113,7 @@ class Span(NamedTuple):
             which = rows[start : start + step] if step > 1 else slice(rows[start], rows[start] + 1)
             yield which, self.take(which)
 
-    def widened(self) -> "Span":
+    def widened(self) -> Span:
         """Return the same to be computed in `WIDE`."""
         scratch = np.empty((ROOMS, min(self.x.size, SCRATCH // WIDE.itemsize)), WIDE)
         return self._replace(scratch=scratch)
@@ -228,6 +230,8 @@ def map_spans(
     narrow = x.size > LARGE and not wide and max(each.itemsize for each in arrays) < WIDE.itemsize
     dtype = np.dtype(np.float32) if narrow else WIDE
     length = min(SCRATCH // dtype.itemsize, x.size)
+    if x.size <= SPAN and classes:  # the rest would take longer
+        return [compute((), slice(0, x.size // classes), np.empty((rooms, length), dtype))]
 
     def begin() -> Callable[[tuple[Index, slice]], Any]:
         scratch = np.empty((rooms, length), dtype)

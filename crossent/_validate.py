@@ -4,6 +4,8 @@ Each function takes the name the caller knows the argument by, and returns the a
 the rest of the package works with.
 """
 
+from __future__ import annotations
+
 import math
 import operator
 from collections.abc import Callable, Iterator
@@ -19,6 +21,7 @@ from crossent._spans import SHARED, SPAN, Index, Shape, in_threads, is_turned, m
 from crossent._sums import block_sums
 
 Reduction = Literal["none", "sum", "mean", "weighted_mean"]
+REDUCTIONS = get_args(Reduction)
 
 CHECKED = 1 << 18  # probabilities at a time
 ROUGH = 1 << 13  # at a time in a product, which BLAS then leaves to a single thread
@@ -71,9 +74,9 @@ def log_base(base: float | None) -> float:
 
 def reduction(value: str) -> None:
     """Refuse an unknown reduction."""
-    known = get_args(Reduction)
-    if value not in known:
-        raise ValueError(f"reduction is {value!r}: it must be one of {', '.join(map(repr, known))}")
+    if value not in REDUCTIONS:
+        known = ", ".join(map(repr, REDUCTIONS))
+        raise ValueError(f"reduction is {value!r}: it must be one of {known}")
 
 
 def axes(name: str, array: Floats, axis: int | tuple[int, ...] | None) -> tuple[int, ...]:

@@ -253,7 +253,10 @@ def log_sigmoid(z: ArrayLike) -> Any:
 
 def _along(function: Function, z: ArrayLike, axis: int | tuple[int, ...] | None) -> NDArray[Any]:
     array = _arrays.floating("z", z)
-    rows, order = _joined(array, _validate.axes("z", array, axis))
+    axes = _validate.axes("z", array, axis)
+    if axes == (array.ndim - 1,):
+        return function(array, array.shape[-1], array.dtype)
+    rows, order = _joined(array, axes)
     result = function(rows, rows.shape[-1], array.dtype)
     ordered = result.reshape([array.shape[one] for one in order])
     return ordered.transpose(np.argsort(order))[()]

@@ -4,6 +4,8 @@ A careful kernel is right to the last digits for any input. A fast one takes the
 is accurate for moderate input, and tells which rows it is sure of. A `Kernel` is both.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple

@@ -30,8 +30,11 @@ FAR = 600.0  # q_k / p_k up to e^600 is a number, and beyond it p_k may have van
 LEAST_KL = {2: 1e-14, 4: 1e-14, 8: 1e-5}  # by the size of the input: has its digits but three
 TINY = 2.0**-1000  # of what is computed in `WIDE`
 REACH = {4: 80.0, 8: 600.0}  # of (1 + γ) |z|, for σ(z)^γ e^−z to be normal
+GONE = {4: 104.0, 8: 746.0}  # from here on it is 0, unless a weight lifts it
+LIGHT = 1e3  # such a weight does not
 # Of sums of exponentials that nothing is known of: neither has lost digits.
 WINDOW = {4: (2.0**-80, 2.0**120), 8: (2.0**-500, 2.0**500)}
+FEW = 31
 COLUMNS = 24  # of fewer columns, one after the other gives the maximum of each row sooner
 
 
@@ -45,6 +48,17 @@ def of_rows(extreme: np.ufunc, x: NDArray[Any]) -> NDArray[Any]:
     return result
 
 
+def largest_of_rows(x: NDArray[Any]) -> NDArray[np.intp]:
+    """Return where the largest number of each row is."""
+    if not is_turned(x):
+        return np.asarray(x.argmax(axis=1))
+    # NumPy takes long across turned rows, but not for maxima, nor for bytes.
+    count = x.shape[1]
+    place = np.arange(count, 0, -1, dtype=np.uint8)[:, None] * np.equal(x.T, x.max(axis=1))
+    found = count - place.max(axis=0).astype(np.intp)
+    return np.asarray(np.minimum(found, count - 1))  # if there is none, it is nan
+
+
 class Tile:
     """One class of each row of a tile against all the others: their exponentials.
 
@@ -54,11 +68,13 @@ class Tile:
     """
 
     def __init__(self, span: Span, own: Any, keep: Any = None) -> None:
-        """Look at a tile; exponentials may stay in an array to keep them, if it has their dtype."""
+        """Look at a tile; exponentials may stay in an array to keep them, if it is as the room."""
         self.x, self.own, self.dtype = span.x, own, span.dtype
         self.room, self.more_room = span.scratch
-        self.keep = keep if keep is not None and keep.dtype == self.dtype else None
-        self.add_up = block_sums if span.is_large else row_sums
+        fits = keep is not None and keep.dtype == self.dtype and keep.flags.c_contiguous
+        self.keep = keep if fits else None
+        # In a sum of few terms nothing drifts.
+        self.add_up = block_sums if span.is_large or self.x.shape[1] <= FEW else row_sums
         size = self.dtype.itemsize
         low, high = self.x.min(), self.x.max()
         self.near: Sure | None = None  # None: all rows are
@@ -71,7 +87,7 @@ class Tile:
         count, classes = self.x.shape
         self.step = min(classes, len(self.room))
         self.is_whole = self.step == classes
-        self.is_kept = False
+        self.is_kept = self.has_sums = False
         self.is_turned = is_turned(self.x)
         if own is not None:
             self.rows = np.arange(count)
@@ -138,7 +154,8 @@ class Tile:
             else:
                 np.exp(e, out=e)
         if self.own is not None:
-            self.one += self.pick(e, some)
+            if not self.has_sums:
+                self.one += self.pick(e, some)
             self.put(e, some, 0.0)
 
     def sums(self) -> Array:
@@ -146,6 +163,7 @@ class Tile:
         result = np.zeros(len(self.x))
         for _, e in self.exponentials():
             result += self.add_up(e)
+        self.has_sums = True
         return result
 
     def balance(self) -> tuple[Array, Array, Sure | None]:
@@ -205,7 +223,7 @@ def label_logits(span: Span, y: NDArray[np.intp]) -> Answer:
 
 def dense_logits(span: Span, masses: Masses) -> Answer:
     """Σ_k m_k (z_max − z_k) + Σ_k m_k (−log p_max), for the masses m_k of the classes."""
-    best = span.x.argmax(axis=1)
+    best = largest_of_rows(span.x)
     tile = Tile(span, best, span.gradient)
     one, others, sure = tile.balance()
     far = np.zeros(len(best))  # Σ_k m_k (z_max − z_k)
@@ -321,12 +339,22 @@ def kl_logits(span: Span, logits: Masses, *, temperature: float, log_base: float
 def binary_logits(span: Span, positive: Any, negative: Any, *, gamma: float) -> Answer:
     """Σ of the masses of the two classes times σ(∓z)^γ log(1 + e^∓z), with one exp a logit."""
     z = span.x[:, 0].astype(span.dtype, copy=False)
-    reach = REACH[z.itemsize] / (1.0 + gamma)
-    if gamma and not span.is_large:  # a power multiplies the rounding of its base by γ
+    # A power multiplies the rounding of its base by γ.
+    if gamma and not span.is_large and span.x.itemsize == WIDE.itemsize:
         return np.zeros_like(z), np.zeros(len(z), np.bool_)
-    odds = np.exp(z)
+    reach = REACH[z.itemsize]
+    low, high = z.min(), z.max()
+    is_near = bool((1.0 + gamma) * low >= -reach and (1.0 + gamma) * high <= reach)
+    odds = np.exp(z if is_near else np.clip(z, -reach, reach))
     small = 1.0 / odds
     np.minimum(small, odds, out=small)
+    sure = None
+    if not is_near:
+        size = (1.0 + gamma) * np.abs(z)
+        gone = (size >= GONE[z.itemsize]) & (size < np.inf)
+        small *= ~gone
+        light = np.max(span.weight) * max(np.max(positive), np.max(negative)) <= LIGHT
+        sure = (size <= reach) | (gone & light)
     if_0 = np.maximum(z, 0.0)
     if_1 = if_0 - z
     small = log1p(small)
@@ -334,9 +362,13 @@ def binary_logits(span: Span, positive: Any, negative: Any, *, gamma: float) -> 
     if_0 += small
     if_1 += small
     mass_0, mass_1 = negative, positive
-    if gamma:
+    if gamma or not is_near:
         miss = 1.0 / (1.0 + odds)
         p = odds * miss
+        if not is_near:
+            p *= ~(gone & (z < 0.0))
+            miss *= ~(gone & (z > 0.0))
+    if gamma:
         # What float32 leaves of γ is made up for: p^δ = 1 + δ log p.
         rest = gamma - float(z.dtype.type(gamma))
         mass_0 = mass_0 * p**gamma
@@ -346,15 +378,15 @@ def binary_logits(span: Span, positive: Any, negative: Any, *, gamma: float) -> 
             mass_1 *= 1.0 - rest * if_0
     loss_0, loss_1 = mass_0 * if_0, mass_1 * if_1
     if span.gradient is not None:
-        slope = (mass_0 * odds - mass_1) / (1.0 + odds)
+        slope = mass_0 * odds - mass_1 if is_near else mass_0 * p - mass_1 * miss
+        if is_near:
+            slope /= 1.0 + odds
         if gamma:
             slope += gamma * (miss * loss_0 - p * loss_1)
         # In an array, a scale that float32 does not hold stays one of float64.
         scale = np.asarray(span.scale, z.dtype if fits_float32(span.scale) else None)
         np.multiply(slope, scale, out=span.gradient[:, 0])
-    if z.min() >= -reach and z.max() <= reach:
-        return loss_0 + loss_1, None  # a mask would take a tenth of the time
-    return loss_0 + loss_1, np.abs(z) <= reach
+    return loss_0 + loss_1, sure
 
 
 def log1p(x: NDArray[Any]) -> NDArray[Any]:
@@ -387,7 +419,7 @@ def softmax(span: Span) -> Sure | None:
 def log_softmax(span: Span) -> Sure | None:
     """(z_k − z_max) + log p_max."""
     out = span.gradient
-    tile = Tile(span, span.x.argmax(axis=1))
+    tile = Tile(span, largest_of_rows(span.x))
     one, others, sure = tile.balance()
     least = column(log1p(others / one), span.dtype)
     own = column(tile.x_own, span.dtype)
@@ -400,7 +432,7 @@ def log_softmax(span: Span) -> Sure | None:
 
 def logsumexp(span: Span) -> Sure | None:
     """z_max − log p_max."""
-    tile = Tile(span, span.x.argmax(axis=1))
+    tile = Tile(span, largest_of_rows(span.x))
     one, others, sure = tile.balance()
     span.gradient[:, 0] = tile.x_own + log1p(others / one)
     return sure
@@ -408,7 +440,7 @@ def logsumexp(span: Span) -> Sure | None:
 
 def entropy_logits(span: Span, *, log_base: float) -> Sure | None:
     """Σ_k p_k (z_max − z_k) − log p_max."""
-    tile = Tile(span, span.x.argmax(axis=1))
+    tile = Tile(span, largest_of_rows(span.x))
     one, others, sure = tile.balance()
     far = np.zeros(len(span.x))
     for (_, e), (_, gap) in zip(tile.exponentials(), tile.gaps(), strict=True):

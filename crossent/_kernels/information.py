@@ -4,6 +4,8 @@ A fast kernel is given a tile of each distribution and as many rooms to work in,
 of each row, infinite where q excludes an outcome that p allows.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
