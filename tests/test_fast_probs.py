@@ -9,7 +9,9 @@ from mpmath import mpf
 
 import crossent
 from crossent import _spans
-from tests import bounds, hard_cases
+from crossent._kernels import Kernel
+from crossent._kernels.information import Measure
+from tests import bounds, calls, hard_cases
 from tests.hard_cases import Array, Check, Family
 
 DTYPES = (np.float64, np.float32, np.float16)
@@ -71,7 +73,7 @@ def normalized(x: Any) -> Any:
     return x / x.sum(axis=1, keepdims=True)
 
 
-REGIMES: dict[str, tuple[Any, Any]] = {
+REGIMES: dict[str, tuple[Any, ...]] = {
     "random": (FIRST, SECOND),
     "nearly equal": (FIRST, FIRST + STEPS * (SECOND - FIRST)),
     "all ratios nearly 1": (FIRST, normalized(FIRST * (1 + STEPS * np.sign(SECOND - THIRD)))),
@@ -83,6 +85,10 @@ REGIMES: dict[str, tuple[Any, Any]] = {
     "half are zeros in q": (FIRST, normalized(SECOND * HALF)),
     "few zeros in q": (FIRST, normalized(np.where(SECOND < 1e-3, 0.0, SECOND))),
     "smoothed": (0.999 * np.eye(12)[np.arange(ROWS) % 12] + 0.001 / 12, FIRST),
+    "all but certain": tuple(
+        np.where(np.arange(12) == 3, 1.0, HALF * 10.0 ** -RANDOM.uniform(low, 45, (ROWS, 1)))
+        for low in (25, 35)
+    ),
     "tiny": tuple(
         normalized(np.where(np.arange(12) == 3, 1.0, 10.0 ** -RANDOM.uniform(0, 320, (ROWS, 12))))
         for _ in range(2)
@@ -181,7 +187,55 @@ def test_losses_of_any_regime(regime: str, dtype: Any, layout: str) -> None:
         ulp = bounds.ulp(loss.__name__, dtype, size=p.size) + of_reference(loss.__name__, dtype)
         assert_within(got, true, ulp)
         assert_within(slope, true_slope, ulp)
+        assert not np.signbit(slope[slope == 0.0]).any()
         assert (got >= 0).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", DIVERGENCES)
+def test_divergences_of_what_differs_in_the_last_digit(name: str, dtype: Any) -> None:
+    p = cast(normalized(10.0 ** -RANDOM.uniform(0, 7, (ROWS, 12))), dtype)
+    q, least = p.copy(), (np.arange(ROWS), p.argmin(axis=1))
+    q[least] = np.nextafter(q[least], dtype(1))
+    function = getattr(crossent, name)
+    true = by_small_calls(function, p, q)
+    got = function(p, q)
+    assert (got > 0).all()
+    assert_within(got, true, bound(name, dtype, p.size, true) + of_reference(name, dtype))
+
+
+ZEROS = ["one-hot and soft", "half are zeros", "half are zeros in p", "half are zeros in q"]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("regime", ["random", *ZEROS])
+def test_zeros_are_done_once(regime: str, dtype: Any) -> None:
+    p, q = (cast(x, dtype) for x in REGIMES[regime])
+    for name in FUNCTIONS:
+        pair = [p] if name == "entropy" else [p, q]
+        again, _ = calls.count([Measure.careful], getattr(crossent, name), *pair)
+        assert again == 0
+    inside = normalized(np.where(p > 0.0, q, 0.0) + 1e-3 * p)
+    cases: list[tuple[Any, Any, Any]] = [
+        (crossent.categorical_cross_entropy, p, inside.astype(dtype)),
+        (crossent.sparse_categorical_cross_entropy, p, p.argmax(axis=1)),
+        (crossent.binary_cross_entropy, p, np.where(p == 0.0, 0.0, np.where(p == 1.0, 1.0, q))),
+        (crossent.binary_cross_entropy, p, (p > 0.0).astype(dtype)),
+    ]
+    for loss, predictions, targets in cases:
+        again, _ = calls.count([Kernel.redo], crossent.value_and_grad(loss), predictions, targets)
+        assert again == 0
+
+
+@pytest.mark.parametrize("weight", [1e-300, 1e-42, 1e-31, 1e300])
+def test_class_weights_beyond_float32(weight: float) -> None:
+    p, t = (cast(x, np.float32) for x in REGIMES["random"])
+    ask = crossent.value_and_grad(crossent.categorical_cross_entropy)
+    options: Any = {"class_weight": np.full(12, weight), "sample_weight": min(1 / weight, 1e300)}
+    got, slope = ask(p, t, **options)
+    true, true_slope = ask(p.astype(float), t, **options)
+    np.testing.assert_allclose(got, true, rtol=1e-6)
+    np.testing.assert_allclose(slope, true_slope, rtol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -81,6 +81,8 @@ def binary_probs(span: Span, positive: Any, negative: Any) -> Answer:
         # In an array, a scale that float32 does not hold stays one of float64.
         scale = np.asarray(span.scale, p.dtype if fits_float32(span.scale) else None)
         np.multiply(slope, scale, out=span.gradient[:, 0])
+        if scale.ndim:  # where nothing is weighted the gradient is 0, not −0
+            span.gradient[...] += 0.0
     return loss, sure
 
 
