@@ -149,36 +149,43 @@ class CoinLikelihood(Position):
 
 @dataclass
 class SoftmaxBars(Position):
-    """A bar for each class, as long as the probability that softmax gives it, cat …, dog …,
-    owl … and fox …; a tick marks what it would be at temperature …. Above the bars stands the
-    entropy, … nats, at most ….
+    """A bar for each digit, as long as the probability that softmax gives it, and beside the
+    bar score → probability: digit …: … → …, digit …: … → …, digit …: … → …, digit …: … → …,
+    digit …: … → …, digit …: … → …, digit …: … → …, digit …: … → …, digit …: … → … and digit …:
+    … → …. A tick marks the probability at temperature …. Above the bars stands the entropy, …
+    nats, at most ….
     """
 
-    logit_cat: float
-    logit_dog: float
-    logit_owl: float
-    logit_fox: float
+    score_3: float
+    score_9: float
+    shift: float
     temperature: float
 
     def __post_init__(self) -> None:
-        self.z = (self.logit_cat, self.logit_dog, self.logit_owl, self.logit_fox)
-        self.p = crossent.softmax(np.divide(self.z, self.temperature))
+        three, nine = self.score_3, self.score_9
+        self.scores = [1.25, -0.45, 0.49, three, -2.28, -0.84, -2.03, -0.78, -0.79, nine]
+        self.z = np.add(self.scores, self.shift)
+        self.p = crossent.softmax(self.z / self.temperature)
 
     def figure(self) -> VegaLite:
-        return figures.softmax_bars(self.z, self.temperature)
+        return figures.softmax_bars(self.scores, (3, 9), self.temperature, self.shift)
 
     def texts(self) -> Iterable[Text]:
-        entropies = crossent.entropy(self.p), crossent.entropy(np.full(4, 0.25))
-        return [*numbers(*self.p), ("entropy {:.3f} nats (at most {:.3f})", *entropies)]
+        for z, p in zip(self.z, self.p, strict=True):
+            yield "{:.2f} → {:.3f}", z, p
+        entropies = crossent.entropy(self.p), crossent.entropy(np.full(10, 0.1))
+        yield "entropy {:.3f} nats (at most {:.3f})", *entropies
 
     def told(self) -> Iterable[Text]:
-        *probs, entropies = self.texts()
-        return [*probs, "1", *numbers_in(entropies)]
+        *bars, entropies = self.texts()
+        for digit, bar in enumerate(bars):
+            yield from [str(digit), *numbers_in(bar)]
+        yield from ["1", *numbers_in(entropies)]
 
     def marks(self, drawing: Drawing) -> Iterable[Seen]:
         yield "bars", ends(drawing.seen("rect", BLUE, y=""))[:, 1], self.p
         ticks = ends(drawing.seen("rect", ORANGE, y="")).mean(axis=1)
-        yield "ticks", ticks, crossent.softmax(np.array(self.z, dtype=float))
+        yield "ticks", ticks, crossent.softmax(self.z)
 
 
 @dataclass
@@ -217,6 +224,6 @@ THEORY: list[tuple[Position, Position]] = [
     (EntropyBars(8, 4, 2, 2), EntropyBars(1, 0, 5, 16)),
     (CrossEntropyBars(26, 15), CrossEntropyBars(26, 30)),
     (CoinLikelihood(0.5, 10), CoinLikelihood(0.29, 30)),
-    (SoftmaxBars(2, 1, 0, -1, 1), SoftmaxBars(-2, 1.5, 3, 0, 0.5)),
+    (SoftmaxBars(2.69, 2.74, 0, 1), SoftmaxBars(-1.5, 3, 2.5, 0.5)),
     (FirstPage(2, 1, 0), FirstPage(2, 1, 0)),
 ]
