@@ -1,4 +1,4 @@
-"""The figures of the chapters on entropy, likelihood and softmax, and on the first page."""
+"""The figures of the chapters on likelihood and softmax, and on the first page."""
 
 import json
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ import numpy as np
 import crossent
 from crossent import figures
 from crossent.figures import VegaLite
-from crossent.figures.style import BLUE, GRAY, GREEN, ORANGE, PALETTE, PINK
+from crossent.figures.style import BLUE, GRAY, ORANGE
 from tests.drawing import ROOT, Drawing
 from tests.figures.positions import (
     CLASSES,
@@ -22,86 +22,6 @@ from tests.figures.positions import (
     numbers_in,
     sparse,
 )
-
-
-@dataclass
-class EntropyBars(Position):
-    """A bar for each outcome, as wide as its probability and as high as its surprise in bits;
-    its area is what the outcome adds to the entropy, which is the height of a dashed line. A
-    table above lists probability × surprise, A … × … = …, B … × … = …, C … × … = … and D … ×
-    … = …; and the entropy, their sum, … bits, at most ….
-    """
-
-    weight_A: int
-    weight_B: int
-    weight_C: int
-    weight_D: int
-    also = ({"weight_A": 0, "weight_B": 0, "weight_C": 0, "weight_D": 0},)
-
-    def __post_init__(self) -> None:
-        self.weights = (self.weight_A, self.weight_B, self.weight_C, self.weight_D)
-        self.p = np.divide(self.weights, max(sum(self.weights), 1))
-        self.surprise = [np.log2(1 / p) if p else np.inf for p in self.p]
-
-    def figure(self) -> VegaLite:
-        return figures.entropy_bars(self.weights)
-
-    def texts(self) -> Iterable[Text]:
-        for p, surprise in zip(self.p, self.surprise, strict=True):
-            yield from numbers(p, surprise, p * surprise if p else 0)
-        yield "entropy (at most 2)"
-        if any(self.weights):
-            yield "{:.3f} bits", crossent.entropy(self.p, base=2)
-
-    def told(self) -> Iterable[Text]:
-        *terms, _, bits = self.texts()
-        return [*terms, *numbers_in(bits), "2"]
-
-    def marks(self, drawing: Drawing) -> Iterable[Seen]:
-        right = np.cumsum(self.p)
-        for k in np.flatnonzero(self.p):
-            (bar,) = drawing.seen("rect", PALETTE[k])
-            corners = [[right[k] - self.p[k], 0], [right[k], self.surprise[k]]]
-            yield "bar", np.sort(bar, axis=0), corners
-        for rule in drawing.seen("rule", GRAY):
-            yield "entropy", rule[:, 1], crossent.entropy(self.p, base=2)
-        yield "no weight", "no weight" in drawing.texts, not any(self.weights)
-
-
-@dataclass
-class CrossEntropyBars(Position):
-    """A row of … triangles and … circles is the container p, a row of … and … is what you
-    believe, q. Below them are bars on a scale of bits: the entropy H(p), … bits, from the
-    start; the divergence KL(p‖q), … bits, from where that ends; and the cross-entropy H(p,
-    q), as long as both together, … bits.
-    """
-
-    truth: int
-    belief: int
-
-    def __post_init__(self) -> None:
-        p, q = (np.array([n, 30 - n]) / 30 for n in (self.truth, self.belief))
-        functions = (crossent.kl_divergence, crossent.cross_entropy)
-        self.bits = [crossent.entropy(p, base=2), *(each(p, q, base=2) for each in functions)]
-
-    def figure(self) -> VegaLite:
-        return figures.cross_entropy_bars(self.truth, self.belief)
-
-    def texts(self) -> Iterable[Text]:
-        for name, bits in zip(("H(p)", "+ KL(p‖q)", "= H(p, q)"), self.bits, strict=True):
-            yield f"{name} = {{:.3f}}{' bits' if np.isfinite(bits) else ''}", bits
-
-    def told(self) -> Iterable[Text]:
-        counts = (self.truth, 30 - self.truth, self.belief, 30 - self.belief)
-        return [*map(str, counts), *numbers_in(*self.texts())]
-
-    def marks(self, drawing: Drawing) -> Iterable[Seen]:
-        shapes = [len(drawing.of("symbol", color)) for color in (BLUE, ORANGE)]
-        triangles = self.truth + self.belief
-        yield "shapes", shapes, (triangles, 60 - triangles)
-        own, both = self.bits[0], min(self.bits[2], 5)
-        yield "entropy", ends(drawing.seen("rect", GREEN, y="")), [[0, own]] * 2
-        yield "divergence", ends(drawing.seen("rect", PINK, y="")), [[own, both]] * 2
 
 
 @dataclass
@@ -221,8 +141,6 @@ class FirstPage(Position):
 
 
 THEORY: list[tuple[Position, Position]] = [
-    (EntropyBars(8, 4, 2, 2), EntropyBars(1, 0, 5, 16)),
-    (CrossEntropyBars(26, 15), CrossEntropyBars(26, 30)),
     (CoinLikelihood(0.5, 10), CoinLikelihood(0.29, 30)),
     (SoftmaxBars(2.69, 2.74, 0, 1), SoftmaxBars(-1.5, 3, 2.5, 0.5)),
     (FirstPage(2, 1, 0), FirstPage(2, 1, 0)),
