@@ -1,16 +1,15 @@
-"""The figures of the chapters on likelihood and softmax, and on the first page."""
+"""The figures of the chapter on softmax and on the first page."""
 
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import mpmath
 import numpy as np
 
 import crossent
 from crossent import figures
 from crossent.figures import VegaLite
-from crossent.figures.style import BLUE, GRAY, ORANGE
+from crossent.figures.style import BLUE, ORANGE
 from tests.drawing import ROOT, Drawing
 from tests.figures.positions import (
     CLASSES,
@@ -22,49 +21,6 @@ from tests.figures.positions import (
     numbers_in,
     sparse,
 )
-
-
-@dataclass
-class CoinLikelihood(Position):
-    """Curves over the bias q of a coin. The upper one is the likelihood of a sample divided
-    by its largest value, a hill with its top at q = …. The lower one is the mean loss, a
-    valley with its floor at q = …. A dot on each marks q = …, with likelihood … and mean loss
-    … nats.
-    """
-
-    bias: float
-    flips: int
-
-    def __post_init__(self) -> None:
-        self.loss = crossent.cross_entropy([0.7, 0.3], [self.bias, 1 - self.bias])
-        self.likelihood, self.best = self.of(self.bias), self.of(0.7)
-
-    def of(self, bias: float) -> mpmath.mpf:
-        """Return the likelihood of a bias, for 70 % heads."""
-        heads = 7 * self.flips // 10
-        return mpmath.mpf(bias) ** heads * (1 - mpmath.mpf(bias)) ** (self.flips - heads)
-
-    def figure(self) -> VegaLite:
-        return figures.coin_likelihood(self.bias, self.flips)
-
-    def texts(self) -> Iterable[Text]:
-        yield "likelihood {:.2e}", float(self.likelihood)
-        yield "mean loss {:.4f} nats", self.loss
-
-    def told(self) -> Iterable[Text]:
-        return ["0.7", "0.7", ("{:.2f}", self.bias), *numbers_in(*self.texts())]
-
-    def marks(self, drawing: Drawing) -> Iterable[Seen]:
-        # No panel has an axis: heights are in units of that of the best bias, hill or valley.
-        relative, loss = float(self.likelihood / self.best), self.loss
-        amounts = (BLUE, relative, np.max), (ORANGE, loss / crossent.entropy([0.7, 0.3]), np.min)
-        bases = [rule[0, 1] for rule in drawing.seen("rule", GRAY, y="")]
-        for base, (color, amount, best) in zip(bases, amounts, strict=True):
-            (curve,), ((dot,),) = (drawing.seen(kind, color, y="") for kind in ("line", "symbol"))
-            heights = base - curve[:, 1]
-            unit = heights[np.argmin(np.abs(curve[:, 0] - 0.7))]
-            yield "dot", (dot[0], (base - dot[1]) / unit), (self.bias, amount)
-            yield "best bias", best(heights), unit
 
 
 @dataclass
@@ -141,7 +97,6 @@ class FirstPage(Position):
 
 
 THEORY: list[tuple[Position, Position]] = [
-    (CoinLikelihood(0.5, 10), CoinLikelihood(0.29, 30)),
     (SoftmaxBars(2.69, 2.74, 0, 1), SoftmaxBars(-1.5, 3, 2.5, 0.5)),
     (FirstPage(2, 1, 0), FirstPage(2, 1, 0)),
 ]
