@@ -49,7 +49,7 @@ def surprise_bars(
         {**params, **_expressions([*outcomes.values()], unit)},
         [
             vega.layer("rect", only="datum.p > 0", y="solid", y2=0, **box, **color),
-            vega.layer("rect", only=_MORE, y="high", y2="solid", fillOpacity=0.4, **box, **color),
+            vega.layer("rect", only=_MORE, y="high", y2="solid", **box, **color, **_pale(names)),
             vega.layer("rect", only=_LESS, y="own", y2="solid", **box, **_EMPTY),
             vega.layer("text", only="datum.p > 0", **_LABEL),
             *(_line(name, each) for name, each in (lines or {}).items()),
@@ -74,6 +74,11 @@ def surprise_bars(
 _MORE, _LESS = (f"datum.p > 0 && datum.high {sign} datum.own" for sign in "><")
 _EMPTY: vega.Json = {"color": GRAY, "fillOpacity": 0, "stroke": GRAY, "strokeDash": [4, 3]}
 _LABEL: vega.Json = {"x": "middle", "y": "tall", "text": "outcome", "dy": -9} | _BOLD
+
+
+def _pale(names: Sequence[str]) -> vega.Json:
+    """Return the look of what is paid too much; the edge shows on a dark page, too."""
+    return {"fillOpacity": 0.4, "stroke": vega.colors("outcome", _palette(names))}
 
 
 def _palette(names: Sequence[str]) -> dict[str, str]:

@@ -104,8 +104,8 @@ def eq_cross_entropy_gibbs(p: Row, q: Row | None) -> None:
 def eq_kl(p: Row, q: Row) -> None:
     r"""\begin{aligned}
     D_{\mathrm{KL}}(p \,\Vert\, q) &= H(p, q) - H(p) \\
-    &= -\sum_k p_k \log q_k + \sum_k p_k \log p_k
-    = \sum_k p_k \log \frac{p_k}{q_k} .
+    &= -\sum_k p_k \log q_k + \sum_k p_k \log p_k \\
+    &= \sum_k p_k \log \frac{p_k}{q_k} .
     \end{aligned}
     """
     there = [(p_k, q_k) for p_k, q_k in zip(p, q, strict=True) if p_k > 0]
@@ -556,7 +556,11 @@ def conditionals(joint: Row, x: Row) -> list[Row]:
 )
 @given(distributions(6))
 def eq_mutual_information(joint: Row) -> None:
-    r"""I(X; Y) = H(Y) - H(Y \mid X) = H(X) + H(Y) - H(X, Y) ,"""
+    r"""\begin{aligned}
+    I(X; Y) &= H(Y) - H(Y \mid X) \\
+    &= H(X) + H(Y) - H(X, Y) ,
+    \end{aligned}
+    """
     x, y = margins(joint)
     rest = mp.fsum(p_x * H(row) for p_x, row in zip(x, conditionals(joint, x), strict=True))
     same(H(y) - rest, H(x) + H(y) - H(joint))
@@ -573,8 +577,8 @@ def eq_mutual_information(joint: Row) -> None:
     "So mutual information is never negative, and 0 only for independent variables.",
     r"Mutual information is the excess of a belief in independence:"
     r" $I(X; Y) = H(Y) - H(Y \mid X) \ge 0$.",
-    r"Somebody believes that the two have nothing to do with each other,"
-    r" $q(x, y) = p(x)\,p(y)$, and pays $H(X) + H(Y)$ for a pair that is worth $H(X, Y)$:",
+    "Somebody who believes that the two have nothing to do with each other,"
+    r" $q(x, y) = p(x)\,p(y)$, pays $H(X) + H(Y)$ for a pair that costs others only $H(X, Y)$:",
 )
 @given(distributions(6))
 def eq_mutual_kl(joint: Row) -> None:
@@ -599,9 +603,9 @@ def eq_mutual_kl(joint: Row) -> None:
 @given(distributions(6), distributions(6, least=1))
 def eq_kl_chain(p: Row, q: Row) -> None:
     r"""\begin{aligned}
-    D_{\mathrm{KL}}\big(p(x, y) \,\Vert\, q(x, y)\big)
-    &= D_{\mathrm{KL}}\big(p(x) \,\Vert\, q(x)\big) \\
-    &\quad + \sum_x p(x)\, D_{\mathrm{KL}}\big(p(y \mid x) \,\Vert\, q(y \mid x)\big) .
+    &D_{\mathrm{KL}}\big(p(x, y) \,\Vert\, q(x, y)\big) \\
+    &\quad = D_{\mathrm{KL}}\big(p(x) \,\Vert\, q(x)\big) \\
+    &\qquad + \sum_x p(x)\, D_{\mathrm{KL}}\big(p(y \mid x) \,\Vert\, q(y \mid x)\big) .
     \end{aligned}
     """
     (p_x, _), (q_x, _) = margins(p), margins(q)
@@ -648,7 +652,7 @@ def what_is_added_has_the_mean_0(p: Row, q: Row) -> None:
     "the log loss of the bookmaker minus yours. Each bit is a doubling. By Gibbs' inequality the"
     r" best belief is the truth, and it earns $D_{\mathrm{KL}}(p \,\Vert\, r)$ bits a day.",
     "In bits, the mean of the logarithm is",
-    "So a gambler is judged by his log loss, as a forecaster is.",
+    "So gamblers are judged by their log loss, as forecasters are.",
 )
 @given(distributions(3), POSSIBLE_THREE, POSSIBLE_THREE)
 def eq_cross_entropy_kelly(p: Row, q: Row, r: Row) -> None:
