@@ -486,7 +486,7 @@ ELSEWHERE = {  # where a chapter gives a symbol its second meaning
     r"$\eta$": ("binary", r"A share $\eta < \tfrac12$ of the labels is flipped at random"),
     r"$\lambda$": ("training", r"\lambda_{\max}\!\left(\tfrac1N X^\top X\right)"),
     "$u$": ("softmax", "Draw independent $u_k$ uniformly from $(0, 1)$ and add the *Gumbel noise*"),
-    "$h$": ("likelihood", "You see $N$ flips, $h$ of them heads"),
+    "$h$": ("likelihood", "For $h$ heads in $N$ flips"),
     "$X$": ("entropy", "H(X, Y) = H(X) + H(Y)"),
     "$D$": ("weights", r"A weighted loss is $\sum w \ell / D$"),
     r"$\alpha$": ("likelihood", r"A pseudo-count $\alpha$"),

@@ -148,27 +148,28 @@ class CategoricalTerms(Position):
 
 @dataclass
 class SimplexGradient(Position):
-    """A triangle with the classes cat, dog and owl at its corners; each point in it is a
+    """A triangle with the classes zero, three and nine at its corners; each point in it is a
     prediction. A dashed arrow, the negative gradient, runs straight from a dot to the corner
     of the label, {truth}. A curve shows the way of the prediction as the logits follow the
     gradient, to the same corner; small arrows show its direction elsewhere. A table has the
-    columns p, y and p − y: cat …, …, …; dog …, …, …; owl …, …, …. Below it stand the loss …
+    columns p, y and p − y: zero …, …, …; three …, …, …; nine …, …, …. Below it stand the loss …
     and the length of the gradient, ….
     """
 
-    logit_cat: float
-    logit_dog: float
-    logit_owl: float
-    label: str = "cat"
+    logit_zero: float
+    logit_three: float
+    logit_nine: float
+    label: str = "nine"
 
     def __post_init__(self) -> None:
-        self.z = np.array([self.logit_cat, self.logit_dog, self.logit_owl], dtype=float)
-        self.k = CLASSES.index(self.label)
+        self.z = np.array([self.logit_zero, self.logit_three, self.logit_nine], dtype=float)
+        self.k = ("zero", "three", "nine").index(self.label)
         self.p, self.y = crossent.softmax(self.z), np.eye(3)[self.k]
         self.loss, self.gradient = crossent.value_and_grad(sparse)(self.z, self.k)
 
     def figure(self) -> VegaLite:
-        return figures.simplex_gradient((self.logit_cat, self.logit_dog, self.logit_owl), self.k)
+        logits = self.logit_zero, self.logit_three, self.logit_nine
+        return figures.simplex_gradient(logits, self.k)
 
     def texts(self) -> Iterable[Text]:
         for p, y, slope in zip(self.p, self.y, self.gradient, strict=True):
@@ -190,7 +191,7 @@ class SimplexGradient(Position):
 def predictions(drawing: Drawing, places: Array) -> Array:
     """Return what the places in the triangle are as probabilities, one prediction a row."""
     (triangle,) = drawing.of("line", GRAY)
-    corners = np.insert(triangle.places[:3], 2, 1, axis=1)  # of cat, dog and owl
+    corners = np.insert(triangle.places[:3], 2, 1, axis=1)  # of zero, three and nine
     return np.asarray(np.linalg.solve(corners.T, np.insert(places, 2, 1, axis=1).T).T, float)
 
 
@@ -240,6 +241,6 @@ LOSSES: list[tuple[Position, Position]] = [
     (BinaryLoss(-2, 1), BinaryLoss(1.5, 0.7)),
     (DecisionThreshold(0.5, 1), DecisionThreshold(0.5, 1)),
     (CategoricalTerms(2, 1, 0), CategoricalTerms(-1.5, 1, 2.5, "dog")),
-    (SimplexGradient(-1.5, 0.5, 2.5), SimplexGradient(2, 1, -1, "dog")),
+    (SimplexGradient(1.3, 2.7, 2.7), SimplexGradient(2, 1, -1, "three")),
     (TwoLosses(-4), TwoLosses(2.5)),
 ]
