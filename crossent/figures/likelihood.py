@@ -86,7 +86,7 @@ def expected_loss(beliefs: tuple[int, int, int]) -> vega.VegaLite:
     rows = range(len(_TRIANGLES))
     params: dict[str, str | vega.Json] = {
         f"belief_{row + 1}": vega.slider(
-            f"Triangles you expect in {row + 1}", beliefs[row], _LEAST[row], _MOST[row]
+            f"Triangles in {row + 1}", beliefs[row], _LEAST[row], _MOST[row]
         )
         for row in rows
     }

@@ -111,7 +111,7 @@ def what_the_sliders_do(z: Row) -> None:
 
 
 @says(
-    "No share is exactly 0, however low its score, so softmax never says never.",
+    "In exact arithmetic, no share is 0, however low its score: softmax never says never.",
 )
 def no_probability_is_0() -> None:
     assert soft([mpf(0), mpf(-(10**6))])[1] > 0

@@ -10,6 +10,7 @@ from crossent import figures
 from crossent.figures import VegaLite
 from crossent.figures.style import BLUE, GRAY, ORANGE
 from tests.drawing import Drawing
+from tests.figures.bars import SurpriseBars
 from tests.figures.positions import (
     CLASSES,
     Array,
@@ -110,11 +111,12 @@ class DecisionThreshold(Position):
 
 
 @dataclass
-class CategoricalTerms(Position):
-    """A row for each class. A frame is as long as the surprise, −log p, a bar in it as long
-    as the target times the surprise. Above each row stands its term (cat: … × −log … = …;
-    dog: … × −log … = …; owl: … × −log … = …), above them all the loss, which is their sum, …
-    nats.
+class CategoricalTerms(SurpriseBars):
+    """A bar for each class, as wide as its target and as high as the surprise −log ŷ in nats. At
+    least −log of the target has to be paid, and is solid; what is paid more is pale; where less is
+    paid, a dashed box is left. A dashed line is at the height of the loss. A table above lists p ×
+    surprise, cat … × … = …, dog … × … = … and owl … × … = …; the entropy of the target … nats, the
+    excess … nats, and the loss, their sum, … nats.
     """
 
     logit_cat: float
@@ -126,24 +128,31 @@ class CategoricalTerms(Position):
     def __post_init__(self) -> None:
         self.z = np.array([self.logit_cat, self.logit_dog, self.logit_owl], dtype=float)
         self.k = CLASSES.index(self.label)
-        self.target = (1 - self.spread) * np.eye(3)[self.k] + self.spread / 3
-        self.surprise = -crossent.log_softmax(self.z)
+        super().__post_init__()
+        self.own, self.surprise = self.own * np.log(2), -crossent.log_softmax(self.z)
+        self.floor = crossent.entropy(self.p)
+        self.loss = crossent.categorical_cross_entropy_with_logits(self.z, self.p)
+
+    def pair(self) -> tuple[Array, Array]:
+        target = (1 - self.spread) * np.eye(3)[self.k] + self.spread / 3
+        return target, crossent.softmax(self.z)
 
     def figure(self) -> VegaLite:
         return figures.categorical_terms((self.logit_cat, self.logit_dog, self.logit_owl), self.k)
 
     def texts(self) -> Iterable[Text]:
-        for name, t, s in zip(CLASSES, self.target, self.surprise, strict=True):
-            yield name + ":  {:.3f} × −log {:.3f} = {:.3f}", t, np.exp(-s), t * s
-        loss = crossent.categorical_cross_entropy_with_logits(self.z, self.target)
-        yield "loss = sum = {:.3f} nats", loss
+        yield from self.table()
+        yield from [
+            ("{:.3f} nats", each) for each in (self.floor, self.loss - self.floor, self.loss)
+        ]
 
     def told(self) -> Iterable[Text]:
         return numbers_in(*self.texts())
 
     def marks(self, drawing: Drawing) -> Iterable[Seen]:
-        yield "frames", ends(drawing.seen("rect", GRAY, y=""))[:, 1], self.surprise
-        yield "bars", ends(drawing.seen("rect", ORANGE, y=""))[:, 1], self.target * self.surprise
+        yield from self.bars(drawing)
+        (line,) = drawing.seen("rule", GRAY)
+        yield "loss", line[:, 1], self.loss
 
 
 @dataclass
