@@ -193,9 +193,11 @@ def eq_gradient_weights(z: Row, x: Row, label: int) -> None:
 
 
 def eq_gradient_backprop() -> None:
-    r"""\frac{\partial \ell}{\partial h} = U^\top (\hat y - y) , \qquad
-    \frac{\partial \ell}{\partial V}
-    = \Bigl( \frac{\partial \ell}{\partial h} \odot [V x > 0] \Bigr) \, x^\top .
+    r"""\begin{aligned}
+    \frac{\partial \ell}{\partial h} &= U^\top (\hat y - y) , \\
+    \frac{\partial \ell}{\partial V} &= \Bigl( \frac{\partial \ell}{\partial h}
+    \odot [V x > 0] \Bigr) \, x^\top .
+    \end{aligned}
     """
     torch.manual_seed(0)
     for label in range(3):
