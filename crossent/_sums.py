@@ -30,10 +30,14 @@ def row_sums(x: Array) -> Array:
     return np.where(uncut, x.sum(axis=1), sums) if np.count_nonzero(uncut) else sums
 
 
-def sums_of(terms: Callable[..., Array], *rows: NDArray[Any]) -> Array:
+def sums_of(
+    terms: Callable[..., Array],
+    *rows: NDArray[Any],
+    add_up: Callable[[Array], Array] = row_sums,
+) -> Array:
     """Return the sums of terms ≥ 0 of rows, a span of classes at a time."""
     pieces = [
-        row_sums(terms(*(each[:, start : start + SPAN].astype(WIDE) for each in rows)))
+        add_up(terms(*(each[:, start : start + SPAN].astype(WIDE) for each in rows)))
         for start in range(0, rows[0].shape[1], SPAN)
     ]
     return pieces[0] if len(pieces) == 1 else row_sums(np.stack(pieces, axis=1))

@@ -48,9 +48,9 @@ class Measure(NamedTuple):
         map_spans(compute, *rows, long=True, wide=self.wide, rooms=ROOMS)
         return result
 
-    def careful(self, rows: list[NDArray[Any]]) -> Array:
-        """Return the sums of rows, right to the last digits."""
-        return sums_of(self.terms, *rows)
+    def careful(self, rows: list[NDArray[Any]], add_up: Callable[..., Any] = row_sums) -> Array:
+        """Return the sums of rows, whose terms are right to the last digits."""
+        return sums_of(self.terms, *rows, add_up=add_up)
 
     def of(self, rows: list[NDArray[Any]], rooms: Rooms) -> Array:
         """Return the sums of rows, fast where that is sure."""
@@ -65,7 +65,7 @@ class Measure(NamedTuple):
                 # A single row is a view.
                 which: Any = unsure[start : start + step]
                 which = which if step > 1 else slice(which[0], which[0] + 1)
-                sums[which] = self.careful([each[which] for each in rows])
+                sums[which] = self.careful([each[which] for each in rows], add_up)
         return sums
 
     def in_tiles(self, rows: list[NDArray[Any]], rooms: Rooms) -> Array:
