@@ -6,7 +6,6 @@ classes and any strides are taken: what is not contiguous is copied a span at a 
 
 from __future__ import annotations
 
-import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -246,27 +245,6 @@ def map_spans(
     limit = max(1, min(predictions // classes, ROWS if classes > 1 else SPAN))
     limit = min([limit, *(count for count in turned if count > 1)])
     return in_threads(begin, list(spans(x.shape[:-1], limit)), x.size)
-
-
-@np.errstate(all="ignore")
-def map_rows(kernel: Callable[[Array], Array], x: NDArray[Any], dtype: Any) -> NDArray[Any]:
-    """Apply a kernel to the last axis of an array."""
-    *batch, classes = x.shape
-    result = np.empty(0)
-    for index, place in spans(tuple(batch), max(1, SPAN // classes)):
-        done = kernel(rows_of(x, index).astype(WIDE))
-        if place.start == 0:
-            result = np.empty((math.prod(batch), *done.shape[1:]), dtype)
-        result[place] = done
-    return result.reshape((*batch, *result.shape[1:]))
-
-
-@np.errstate(all="ignore")
-def fill_rows(kernel: Fill, x: NDArray[Any], result: NDArray[Any]) -> NDArray[Any]:
-    """Apply a kernel to each row of an array."""
-    for index in np.ndindex(*x.shape[:-1]):
-        kernel(x[index], result[(*index, ...)])
-    return result
 
 
 def pieces(row: NDArray[Any]) -> Iterator[tuple[slice, Array]]:

@@ -314,25 +314,34 @@ def kl_logits(span: Span, logits: Masses, *, temperature: float, log_base: float
     x = (q - p) / temperature
     p -= of_rows(np.maximum, p)[:, None]
     p /= temperature
+    log_p = p.copy() if x.max() > FAR else p
     np.exp(p, out=p)
-    p /= block_sums(p)[:, None]
+    whole = block_sums(p)
+    p /= whole[:, None]
     x -= (p * x).sum(axis=1)[:, None]
+    far = np.flatnonzero(of_rows(np.maximum, x) > FAR) if log_p is not p else None
+    if far is not None:  # where p may have vanished: e^D is the sum of e^(log p + x)
+        log_q = (log_p[far] - np.log(whole[far])[:, None]) + x[far]
+        most = of_rows(np.maximum, log_q)
+        q = np.exp(log_q - most[:, None])
+        x[far] = 0.0
     growth = np.expm1(x)
-    far = of_rows(np.maximum, x) if x.max() > FAR else None
     x -= growth
     x *= p
     excess = -x.sum(axis=1)
     loss = log1p(excess)
+    if far is not None:
+        loss[far] = most + np.log(block_sums(q))
     least = LEAST_KL[span.x.itemsize] if span.is_large or span.x.itemsize < 8 else np.inf
     sure = (loss >= least) & (loss < -HIDDEN)
-    if far is not None:
-        sure &= far <= FAR
     if span.gradient is not None:
         # q − p = p (e^{x − D} − 1)
         growth -= excess[:, None]
         growth *= p
         factor = span.scale / (temperature * log_base)
         np.multiply(growth, column(factor / (1.0 + excess), WIDE), out=span.gradient)
+        if far is not None:
+            span.gradient[far] = (q / block_sums(q)[:, None] - p[far]) * factor
     return loss / log_base, sure
 
 
@@ -345,13 +354,15 @@ def binary_logits(span: Span, positive: Any, negative: Any, *, gamma: float) -> 
     reach = REACH[z.itemsize]
     low, high = z.min(), z.max()
     is_near = bool((1.0 + gamma) * low >= -reach and (1.0 + gamma) * high <= reach)
+    if not is_near:  # so that nothing times infinity is nothing
+        z = np.clip(z, -np.finfo(z.dtype).max, np.finfo(z.dtype).max)
     odds = np.exp(z if is_near else np.clip(z, -reach, reach))
     small = 1.0 / odds
     np.minimum(small, odds, out=small)
     sure = None
     if not is_near:
         size = (1.0 + gamma) * np.abs(z)
-        gone = (size >= GONE[z.itemsize]) & (size < np.inf)
+        gone = size >= GONE[z.itemsize]
         small *= ~gone
         light = np.max(span.weight) * max(np.max(positive), np.max(negative)) <= LIGHT
         sure = (size <= reach) | (gone & light)
@@ -369,13 +380,7 @@ def binary_logits(span: Span, positive: Any, negative: Any, *, gamma: float) -> 
             p *= ~(gone & (z < 0.0))
             miss *= ~(gone & (z > 0.0))
     if gamma:
-        # What float32 leaves of γ is made up for: p^δ = 1 + δ log p.
-        rest = gamma - float(z.dtype.type(gamma))
-        mass_0 = mass_0 * p**gamma
-        mass_1 = mass_1 * miss**gamma
-        if rest:
-            mass_0 *= 1.0 - rest * if_1
-            mass_1 *= 1.0 - rest * if_0
+        mass_0, mass_1 = mass_0 * power(p, gamma, if_1), mass_1 * power(miss, gamma, if_0)
     loss_0, loss_1 = mass_0 * if_0, mass_1 * if_1
     if span.gradient is not None:
         slope = mass_0 * odds - mass_1 if is_near else mass_0 * p - mass_1 * miss
@@ -386,7 +391,15 @@ def binary_logits(span: Span, positive: Any, negative: Any, *, gamma: float) -> 
         # In an array, a scale that float32 does not hold stays one of float64.
         scale = np.asarray(span.scale, z.dtype if fits_float32(span.scale) else None)
         np.multiply(slope, scale, out=span.gradient[:, 0])
-    return loss_0 + loss_1, sure
+    loss = loss_0 + loss_1
+    return loss, sure if sure is None else sure & (loss < -HIDDEN)
+
+
+def power(p: NDArray[Any], gamma: float, surprise: NDArray[Any]) -> NDArray[Any]:
+    """Return p^γ, given −log p: what float32 leaves of γ is made up for, p^δ = 1 + δ log p."""
+    rest = gamma - float(p.dtype.type(gamma))
+    result: NDArray[Any] = p**gamma
+    return result * (1.0 - rest * surprise) if rest else result
 
 
 def log1p(x: NDArray[Any]) -> NDArray[Any]:
