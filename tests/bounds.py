@@ -35,8 +35,8 @@ def _stated(function: str) -> dict[str, dict[str, str]]:
 
 
 def ulp(
-    function: str, dtype: Any, quantities: Mapping[str, float] | None = None, *, size: int = 0
-) -> float:
+    function: str, dtype: Any, quantities: Mapping[str, Any] | None = None, *, size: int = 0
+) -> Any:
     """The bound for an array of so many logits, and for what it may depend on, by its symbol."""
     stated, name = _stated(function), np.dtype(dtype).name
     said = stated.get("large", stated["small"]) if size > _spans.LARGE else stated["small"]

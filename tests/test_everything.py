@@ -177,7 +177,9 @@ def test_borders_are_those_of_the_package(monkeypatch: pytest.MonkeyPatch) -> No
     assert borders["ROWS"] == (_spans.ROWS, True)
     assert borders["SCRATCH / 4"] == (_spans.SCRATCH // 4, False)
     numbers = {
-        name for name, value in vars(_spans).items() if name.isupper() and type(value) is int
+        name
+        for name, value in vars(_spans).items()
+        if name.isupper() and type(value) is int and name != "ROOMS"
     }
     assert {name.partition(" ")[0] for name in borders} == numbers
 
@@ -292,13 +294,3 @@ def test_growth_is_what_is_added_beyond_the_result() -> None:
     ]
     rows = list(everything_page.memory([{**record(), "bytes": sizes}]))
     assert "| softmax | (1000, 100) | 1.30 | 2.60 | 0.70 |" in rows
-
-
-def test_the_committed_page_is_of_these_functions_and_bars() -> None:
-    page = PAGE.read_text(encoding="utf-8")
-    for function in FUNCTIONS - {"linear_cross_entropy"}:
-        assert f"### {function}\n" in page
-    for bar in BARS:
-        assert f"| {bar.what} |" in page
-    for subject in SUBJECTS:
-        assert f"| {subject.option} |" in page or subject.function == "linear_cross_entropy"

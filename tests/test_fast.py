@@ -28,7 +28,7 @@ LOSS_OF_LABELS: Any = sparse_categorical_cross_entropy_with_logits
 FOCUS = {"γ": 2.0}
 
 
-def bound(loss: Any, z: Any) -> float:
+def bound(loss: Any, z: Any) -> Any:
     """The error in ulp that the docstring of a loss allows a large array."""
     return bounds.ulp(loss.__name__, z.dtype, FOCUS | bounds.largest(z), size=_spans.LARGE + 1)
 

@@ -319,8 +319,8 @@ def kl_logits(span: Span, logits: Masses, *, temperature: float, log_base: float
     whole = block_sums(p)
     p /= whole[:, None]
     x -= (p * x).sum(axis=1)[:, None]
-    far = np.flatnonzero(of_rows(np.maximum, x) > FAR) if log_p is not p else None
-    if far is not None:  # where p may have vanished: e^D is the sum of e^(log p + x)
+    far = np.flatnonzero(of_rows(np.maximum, x) > FAR) if log_p is not p else np.empty(0, np.intp)
+    if len(far):  # where p may have vanished: e^D is the sum of e^(log p + x)
         log_q = (log_p[far] - np.log(whole[far])[:, None]) + x[far]
         most = of_rows(np.maximum, log_q)
         q = np.exp(log_q - most[:, None])
@@ -330,7 +330,7 @@ def kl_logits(span: Span, logits: Masses, *, temperature: float, log_base: float
     x *= p
     excess = -x.sum(axis=1)
     loss = log1p(excess)
-    if far is not None:
+    if len(far):
         loss[far] = most + np.log(block_sums(q))
     least = LEAST_KL[span.x.itemsize] if span.is_large or span.x.itemsize < 8 else np.inf
     sure = (loss >= least) & (loss < -HIDDEN)
@@ -340,7 +340,7 @@ def kl_logits(span: Span, logits: Masses, *, temperature: float, log_base: float
         growth *= p
         factor = span.scale / (temperature * log_base)
         np.multiply(growth, column(factor / (1.0 + excess), WIDE), out=span.gradient)
-        if far is not None:
+        if len(far):
             span.gradient[far] = (q / block_sums(q)[:, None] - p[far]) * factor
     return loss / log_base, sure
 
