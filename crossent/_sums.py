@@ -63,7 +63,7 @@ def block_sums(x: NDArray[Any]) -> NDArray[Any]:
     whole = classes - classes % block
     if whole == 0:
         return np.asarray(np.einsum("ij->i", x))
-    blocks = np.einsum("ijk->ij", x[:, :whole].reshape(rows, -1, block))
+    blocks = np.einsum("ijk->ij", x[:, :whole].reshape(rows, whole // block, block))
     sums = block_sums(blocks.astype(WIDE, copy=False))
     if whole < classes:
         sums += np.einsum("ij->i", x[:, whole:])
