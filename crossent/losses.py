@@ -59,9 +59,9 @@ def binary_cross_entropy(
     Notes
     -----
     Within 6 ulp (float16: 1 ulp), and so is the gradient :math:`(p - t) / (p (1 - p))` without
-    smoothing; more than 2,048 probabilities within 8 ulp, which is faster. Targets are then rounded
-    to float32, unless the probabilities are float64. Nothing is clipped: p = 0 with t = 1 is
-    infinite, where torch stops at 100, Keras at 16.118 and scikit-learn at 36.04 (float64).
+    smoothing; more than 2,048 probabilities within 8 ulp, which is faster. Then t and 1 − t are
+    rounded to float32, unless the probabilities are float64. Nothing is clipped: p = 0 with t = 1
+    is infinite, where torch stops at 100, Keras at 16.118 and scikit-learn at 36.04 (float64).
 
     References
     ----------

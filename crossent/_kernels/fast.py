@@ -31,6 +31,7 @@ LEAST_KL = {2: 1e-14, 4: 1e-14, 8: 1e-5}  # by the size of the input: has its di
 TINY = 2.0**-1000  # of what is computed in `WIDE`
 REACH = {4: 80.0, 8: 600.0}  # of (1 + γ) |z|, for σ(z)^γ e^−z to be normal
 GONE = {4: 104.0, 8: 746.0}  # from here on it is 0, unless a weight lifts it
+NOTHING = {4: 25.0, 8: 45.0}  # from here on γ |z| e^−|z| is nothing
 LIGHT = 1e3  # such a weight does not
 # Of sums of exponentials that nothing is known of: neither has lost digits.
 WINDOW = {4: (2.0**-80, 2.0**120), 8: (2.0**-500, 2.0**500)}
@@ -362,7 +363,7 @@ def binary_logits(span: Span, positive: Any, negative: Any, *, gamma: float) -> 
     sure = None
     if not is_near:
         size = (1.0 + gamma) * np.abs(z)
-        gone = size >= GONE[z.itemsize]
+        gone = (size >= GONE[z.itemsize]) & (np.abs(z) >= NOTHING[z.itemsize])
         small *= ~gone
         light = np.max(span.weight) * max(np.max(positive), np.max(negative)) <= LIGHT
         sure = (size <= reach) | (gone & light)
