@@ -119,6 +119,8 @@ def same_shape(arrays: dict[str, Floats]) -> None:
 def same_classes(arrays: dict[str, Floats], axes: dict[str, int]) -> None:
     """Refuse arrays whose class axes differ or whose other axes do not broadcast."""
     classes = {(axes[name], array.shape[axes[name]]) for name, array in arrays.items()}
+    if len(classes) == 1 and len({array.shape for array in arrays.values()}) == 1:
+        return
     with suppress(ValueError):
         np.broadcast_shapes(*(array.shape for array in arrays.values()))
         if len(classes) == 1:

@@ -50,3 +50,14 @@ def ulp(
 def largest(z: Any) -> dict[str, float]:
     """The quantity that counts in sums of exponentials: the largest logit, 88 at most."""
     return {LARGEST: min(float(np.max(np.abs(z), where=np.isfinite(z), initial=0.0)), 88.0)}
+
+
+DIVERGENCES = {"kl_divergence": "D", "js_divergence": "J"}
+LEAST = 2.0**-14  # in nats: no divergence counts for less
+
+
+def of_divergence(function: str, dtype: Any, size: int, nats: Any) -> Any:
+    """The bounds of divergences, which may depend on them."""
+    root = rf"/ \sqrt{{{DIVERGENCES.get(function)}}}"
+    constant, more = (ulp(function, dtype, {root: x}, size=size) for x in (0.0, 1.0))
+    return constant + (more - constant) / np.sqrt(np.maximum(nats, LEAST))

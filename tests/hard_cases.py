@@ -456,6 +456,12 @@ class Check:
     def name(self) -> str:
         return f"grad({self.function})" if self.gradient else self.function
 
+    @property
+    def in_nats(self) -> Array:
+        """The true result, if it is information."""
+        log_base = mp.log(self.options.get("base", mp.e))
+        return np.array([float(value * log_base) for value in self.true])
+
 
 def _flat(rows: Iterable[truth.Row]) -> truth.Row:
     return [value for row in rows for value in row]

@@ -80,8 +80,11 @@ def apart(p: Array, q: Array) -> Array:
 
 
 def series(of: tuple[list[float], float], x: Array) -> Array:
-    """Return the sum of a power series."""
-    *others, last = of[0]
+    """Return the sum of a power series, of as many terms as the largest x ≥ 0 needs."""
+    most = float(x.max(initial=0.0))
+    *others, last = (
+        factor for k, factor in enumerate(of[0]) if k == 0 or factor * most**k > 2.0**-60
+    )
     result = np.full_like(x, last)
     for factor in reversed(others):
         result *= x

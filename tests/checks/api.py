@@ -42,7 +42,7 @@ from sklearn.metrics import log_loss
 import crossent
 from crossent import _arrays, _forms, _spans, gradients
 from crossent._kernels import careful, fast, information
-from tests import bounds, calls, hard_cases, peers, test_fast_probs, truth
+from tests import bounds, calls, hard_cases, peers, truth
 from tests import test_api_page as chooser
 from tests.checks import (
     KL,
@@ -2105,7 +2105,7 @@ def large_families() -> Iterator[hard_cases.Family]:
 
 def allowed(check: hard_cases.Check, dtype: Any, size: int) -> Any:
     """Return the bound of each result of a large array."""
-    name, nats = check.function, test_fast_probs.in_nats(check)
+    name, nats = check.function, check.in_nats
     if name == APART:
         largest = float(np.max(np.abs(check.args))) / check.options["temperature"]
         far = 10 + 2 * min(largest, 700.0)
@@ -2113,8 +2113,8 @@ def allowed(check: hard_cases.Check, dtype: Any, size: int) -> Any:
         if narrow or check.gradient:
             return small if narrow else far
         return np.where(nats >= 1e-5, far + 3 / np.sqrt(np.maximum(nats, 1e-5)), small)
-    if name in test_fast_probs.DIVERGENCES:
-        return test_fast_probs.bound(name, dtype, size, nats)
+    if name in bounds.DIVERGENCES:
+        return bounds.of_divergence(name, dtype, size, nats)
     quantities = check.quantities | bounds.largest(check.args[0])
     return bounds.ulp(name, dtype, quantities, size=size)
 
@@ -2159,7 +2159,7 @@ def the_bounds_of_large_arrays() -> None:
     assert seen.keys() >= set(named)
     assert all(seen[name] > least for name, least in TIGHT.items()), seen
     assert fast.LEAST_KL[8] == 1e-5
-    assert information.APART[8] == test_fast_probs.LEAST == 2.0**-14
+    assert information.APART[8] == bounds.LEAST == 2.0**-14
 
 
 @says("Then t and 1 − t are rounded to float32, unless the probabilities are float64.")
