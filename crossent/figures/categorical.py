@@ -30,8 +30,8 @@ def categorical_terms(logits: tuple[float, float, float], label: int = 0) -> veg
         "A bar for each class, as wide as its target and as high as the surprise −log ŷ in nats. At"
         " least −log of the target has to be paid, and is solid; what is paid more is pale; where"
         " less is paid, a dashed box is left. A dashed line is at the height of the loss. A table"
-        f" above lists p × surprise, {terms}; the entropy of the target {0:.3f} nats, the excess"
-        f" {loss:.3f} nats, and the loss, their sum, {loss:.3f} nats.",
+        f" above lists p × surprise, {terms}; the entropy of the target {0:.3f} nats, and the loss"
+        f" {loss:.3f} nats.",
         {
             **vega.sliders("logit_", "Logit of ", _CLASSES, logits, -3, 3, 0.1),
             "label": vega.menu("Label", _CLASSES[label], _CLASSES),
@@ -46,8 +46,7 @@ def categorical_terms(logits: tuple[float, float, float], label: int = 0) -> veg
         },
         [
             ("entropy of the target", bars.number("entropy", "nats")),
-            ("+ excess", bars.number("divergence", "nats")),
-            ("= loss", bars.number("cross_entropy", "nats")),
+            ("loss", bars.number("cross_entropy", "nats")),
         ],
         lines={"cross_entropy": GRAY},
         unit="nats",

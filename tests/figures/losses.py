@@ -115,8 +115,8 @@ class CategoricalTerms(SurpriseBars):
     """A bar for each class, as wide as its target and as high as the surprise −log ŷ in nats. At
     least −log of the target has to be paid, and is solid; what is paid more is pale; where less is
     paid, a dashed box is left. A dashed line is at the height of the loss. A table above lists p ×
-    surprise, cat … × … = …, dog … × … = … and owl … × … = …; the entropy of the target … nats, the
-    excess … nats, and the loss, their sum, … nats.
+    surprise, cat … × … = …, dog … × … = … and owl … × … = …; the entropy of the target … nats, and
+    the loss … nats.
     """
 
     logit_cat: float
@@ -142,9 +142,7 @@ class CategoricalTerms(SurpriseBars):
 
     def texts(self) -> Iterable[Text]:
         yield from self.table()
-        yield from [
-            ("{:.3f} nats", each) for each in (self.floor, self.loss - self.floor, self.loss)
-        ]
+        yield from [("{:.3f} nats", each) for each in (self.floor, self.loss)]
 
     def told(self) -> Iterable[Text]:
         return numbers_in(*self.texts())
