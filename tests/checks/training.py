@@ -652,5 +652,5 @@ NUMBERS = {
 
 SHOWN = {
     "**It means that there is a bug, that the learning rate is wrong, or that something holds the"
-    " loss up.**": ("rate 0.0001 2.2360 rate 20 5.1083 weight decay 0.3085 labels mixed up 1.1182"),
+    " loss up.**": ("rate 0.0001 2.2360 rate 20 5.5867 weight decay 0.3085 labels mixed up 1.1182"),
 }
