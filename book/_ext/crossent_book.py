@@ -349,7 +349,7 @@ CLASS = re.compile(r"\.([A-Za-z_][\w-]*)")
 def if_used(used: Set[str], rule: re.Match[str]) -> str:
     """Return a rule, unless each of its selectors names a class that no page or script has."""
     named = (CLASS.findall(selector) for selector in CONDITION.sub("", rule[1]).split(","))
-    return rule[0] if any(used.issuperset(each) for each in named) else ""
+    return rule[0] if any(used >= {*each} for each in named) else ""
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

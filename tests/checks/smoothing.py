@@ -409,8 +409,8 @@ def any_distribution_can_be_a_target(y: Row, z: Row) -> None:
 
 @says(
     r"Because $\tau$ divides twice. One $1 / \tau$ comes from the chain rule, through $z / \tau$."
-    r" The second is in the difference of student $z$ and teacher $v$: for large $\tau$ and logits of"
-    r" mean 0, $\operatorname{softmax}(z / \tau)_k \approx \frac1K + \frac{z_k}{K \tau}$. So"
+    r" The second is in the difference of student $z$ and teacher $v$: for large $\tau$ and logits"
+    r" of mean 0, $\operatorname{softmax}(z / \tau)_k \approx \frac1K + \frac{z_k}{K \tau}$. So"
     r" {cite:t}`hinton2015` multiply this loss by $\tau^2$:",
 )
 @given(logits(3), logits(3))
