@@ -79,7 +79,8 @@ def grad(loss: Callable[..., Any]) -> Callable[..., Any]:
     Examples
     --------
     >>> import crossent
-    >>> crossent.grad(crossent.sparse_categorical_cross_entropy_with_logits)([[40.0, 0.0]], [0])
+    >>> slope = crossent.grad(crossent.sparse_categorical_cross_entropy_with_logits)
+    >>> slope([[40.0, 0.0]], [0])
     array([[-4.24835426e-18,  4.24835426e-18]])
     """
     return _derived(grad, _known(loss))
