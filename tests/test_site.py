@@ -220,7 +220,7 @@ SWITCHES = (
     "--no-first-run",
     "--no-sandbox",
 )
-DESKTOP, PHONE = (1100, 800), (390, 844)
+LAPTOP, DESKTOP, PHONE = (1280, 800), (1100, 800), (390, 844)
 
 
 @pytest.fixture(scope="module")
@@ -390,6 +390,12 @@ def test_nothing_sticks_out_sideways_on_a_phone(visit: Visit) -> None:
         assert box is not None
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= PHONE[0]
+
+
+def test_no_code_scrolls_sideways_on_a_laptop(visit: Visit) -> None:
+    visit.resize(LAPTOP)
+    wide = "(boxes) => boxes.filter((b) => b.scrollWidth > b.clientWidth).map((b) => b.innerText)"
+    assert visit.page.locator("article pre").evaluate_all(wide) == []
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
