@@ -63,6 +63,7 @@ def test_no_temporary_of_the_size_of_binary_logits(loss: Any) -> None:
 
 
 @pytest.mark.parametrize("reduction", ["mean", "weighted_mean"])
+@pytest.mark.usefixtures("one_thread")
 def test_dense_targets_along_another_axis_are_not_copied_whole(reduction: Any) -> None:
     z = np.ones((20, 1000, 100))
     targets = np.full(z.shape, 0.001)
@@ -76,6 +77,7 @@ def test_dense_targets_along_another_axis_are_not_copied_whole(reduction: Any) -
 
 @pytest.mark.parametrize("loss", [binary_cross_entropy_with_logits, binary_focal_loss_with_logits])
 @pytest.mark.parametrize("reduction", ["mean", "weighted_mean"])
+@pytest.mark.usefixtures("one_thread")
 def test_integer_targets_are_not_copied_whole(loss: Any, reduction: str) -> None:
     z, t = np.ones(3_000_000, np.float32), np.zeros(3_000_000, bool)
     assert peak(lambda: loss(z, t, reduction=reduction)) < z.nbytes
@@ -128,6 +130,7 @@ def test_sums_of_narrow_rows_are_not_kept(axis: int) -> None:
 
 @pytest.mark.parametrize("function", INFORMATION)
 @pytest.mark.parametrize("shape", [NARROW, (2_000_000,), (20, 1000, 100)])
+@pytest.mark.usefixtures("one_thread")
 def test_information_takes_constant_memory(function: Any, shape: Any) -> None:
     axis = 1 if len(shape) == 3 else -1
     p = np.full(shape, 1 / shape[axis], np.float32)
@@ -135,6 +138,7 @@ def test_information_takes_constant_memory(function: Any, shape: Any) -> None:
     assert beyond_the_result(lambda: function(*pair, axis=axis)) < FEW
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_what_is_broadcast_takes_constant_memory() -> None:
     p, q = np.full((300, 1, 10), 0.1), np.full((300, 10), 0.1)
     assert beyond_the_result(lambda: crossent.kl_divergence(p, q)) < FEW
@@ -143,6 +147,7 @@ def test_what_is_broadcast_takes_constant_memory() -> None:
 @pytest.mark.parametrize("function", [crossent.softmax, crossent.log_softmax, crossent.logsumexp])
 @pytest.mark.parametrize("shape", [NARROW, (2_000_000,)])
 @pytest.mark.parametrize("top", [0.0, 400.0])
+@pytest.mark.usefixtures("one_thread")
 def test_activations_take_constant_memory(function: Any, shape: Any, top: float) -> None:
     z = np.zeros(shape, np.float32)
     z[..., 1] = top
@@ -172,6 +177,7 @@ def test_losses_of_one_long_row_take_constant_memory(loss: Any, smoothed: bool) 
 
 
 @pytest.mark.parametrize("function", [crossent.sigmoid, crossent.log_sigmoid])
+@pytest.mark.usefixtures("one_thread")
 def test_elementwise_functions_take_constant_memory(function: Any) -> None:
     z = np.zeros(2_000_000, np.float32)
     assert beyond_the_result(lambda: function(z)) < FEW
