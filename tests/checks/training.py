@@ -87,7 +87,7 @@ def a_step_against_the_slope_goes_down(z: Row, y: int) -> None:
     "The first loss is $\\log 2 = 0.693$: the price of guessing between two classes.",
     "**And if the classes are not equally frequent?** A constant that knows the class frequencies"
     r" pays their entropy $H(\text{prior})$ instead of $\log K$ ({doc}`smoothing`); a model that"
-    " ends above it has learned nothing from its inputs, or is surer than it should be.",
+    " ends above that entropy has learned nothing from its inputs, or is surer than it should be.",
     r"With unequal classes, start the last bias at $\log \text{prior}$.",
 )
 @given(POSSIBLE, POSSIBLE, reals())
@@ -101,7 +101,8 @@ def what_guessing_costs(prior: Row, other: Row, equal: Real) -> None:
 
 
 @says(
-    "a model that ends above it has learned nothing from its inputs, or is surer than it should be."
+    "a model that ends above that entropy has learned nothing from its inputs, or is surer than it"
+    " should be."
 )
 @given(st.lists(POSSIBLE, min_size=2, max_size=2))
 def who_pays_more_than_the_prior(truths: list[Row]) -> None:
@@ -115,11 +116,11 @@ def who_pays_more_than_the_prior(truths: list[Row]) -> None:
 
 
 @says(
-    r"The factor 0.25 is $\sqrt{2 / 32}$, for 32 inputs and units that pass half of what they get"
-    " {cite}`he2015`. It keeps the signal of a *hidden* layer at its size.",
-    "The *last* layer should be smaller still: if its logits spread by $\\sigma$, each in its own"
-    r" way, the first loss is near $\log K + \sigma^2 / 2$ while σ is small, and grows like σ when"
-    " it is large ({doc}`smoothing`).",
+    r"The factor 0.25 is $\sqrt{2 / 32}$, for 32 inputs and units that pass on half of what they"
+    " get {cite}`he2015`. It keeps the size of the signal through a *hidden* layer.",
+    r"The *last* layer should be smaller still: if its logits spread by $\sigma$, independently of"
+    r" each other, the first loss is near $\log K + \sigma^2 / 2$ while σ is small, and grows like"
+    " σ when it is large ({doc}`smoothing`).",
 )
 def how_logits_raise_the_first_loss() -> None:
     assert np.sqrt(2 / 32) == 0.25
@@ -176,9 +177,11 @@ def eq_backward(seed: int) -> None:
     "Let $H$ be the hidden units, a row for each sample, and $Z = H W_2 + b_2$.",
     "With one-hot rows in $Y$, the loss gives $G = \\partial L / \\partial Z = (\\hat Y - Y)/N$"
     " ({doc}`gradient`), and then",
-    r"Each logit $Z_{nk} = \sum_j H_{nj} W_{jk} + b_k$ meets weight $W_{jk}$ with factor $H_{nj}$:"
-    " sum over samples, and the first line is there. It meets the unit $H_{nj}$ with factor"
-    " $W_{jk}$: sum over classes. A unit at 0 passes no slope, hence the mask.",
+    r"Each logit $Z_{nk} = \sum_j H_{nj} W_{jk} + b_k$ multiplies the weight $W_{jk}$ by $H_{nj}$:"
+    " sum over the samples, and you have the first line. It multiplies the unit $H_{nj}$ by"
+    " $W_{jk}$: sum over the classes, and you have the second. A unit at 0 passes no slope; hence"
+    r" the mask $[H > 0]$, which is 1 where $H$ is positive and 0 elsewhere, and which $\odot$"
+    " multiplies in, entry by entry.",
 )
 @given(SEEDS)
 def each_line_backwards(seed: int) -> None:
@@ -214,11 +217,11 @@ def eq_split(samples: list[tuple[bool, int]]) -> None:
 
 @says(
     "**Accuracy counts mistakes; the loss adds up their prices.**",
-    "On training images that are named right, more confidence pays, so the weights grow; on new"
-    " images it raises the price of every mistake.",
+    "On training images that the network gets right, more confidence pays, so the weights grow; on"
+    " new images it raises the price of every mistake.",
     "Validation loss can rise while accuracy rises: there are fewer mistakes, and each costs more.",
     "The model makes fewer mistakes, and is surer of each.",
-    "Accuracy counts samples that cross a border; the loss sees each step towards it.",
+    "Accuracy counts samples that cross a border; the loss sees each step toward it.",
     "**A loss mixes decisions and confidence.**",
 )
 @given(logits(), st.integers(1, 8))
@@ -260,14 +263,14 @@ def eq_ball(seed: int, lam: float) -> None:
 
 
 @says(
-    "Stopping early repairs the symptom. The illness: on data that the network can separate, no"
-    " weights are best, because a longer last layer lowers the training loss of any that do"
-    " ({doc}`why_not_mse`).",
+    "Stopping early treats the symptom. The illness is this: on data that the network can"
+    " separate, no weights are best, because a longer last layer lowers the training loss of any"
+    " weights that separate them ({doc}`why_not_mse`).",
     r"**Weight decay** cures it: minimize $L + \tfrac{\lambda}{2} \lVert\theta\rVert^2$, whose"
     r" gradient is $\nabla L + \lambda \theta$ {cite}`krogh1991`. Now a finite minimum exists.",
-    r"*Proof.* At weights 0 the sum is $\log K$. Weights that do better must have"
-    r" $\tfrac{\lambda}{2} \lVert\theta\rVert^2 \le \log K$, because $L \ge 0$, so the search stays"
-    " in the ball",
+    r"*Proof.* At weights 0 the sum is $\log K$. Weights with a lower sum must have"
+    r" $\tfrac{\lambda}{2} \lVert\theta\rVert^2 \le \log K$, because $L \ge 0$, so the search"
+    " stays in the ball",
     r"in which the continuous function attains its minimum. ∎",
 )
 @few
@@ -379,14 +382,15 @@ def eq_curvature(seed: int) -> None:
 
 
 @says(
-    "Along a direction $V$ of length 1 in the weights, sample $n$ moves its logits by"
-    " $u = V^\\top x_n$, and its loss curves by the variance of $u_k$ under the probabilities.",
+    "Move the weights in a direction $V$ of length 1: the logits of sample $n$ move by $u ="
+    r" V^\top x_n$, and the curvature of its loss is the variance of $u_k$ under the"
+    " probabilities.",
     r"Values between $\min u$ and $\max u$ have a variance of at most"
     r" $\tfrac14 (\max u - \min u)^2 \le \tfrac12 \lVert u \rVert^2$.",
-    "So no direction curves more than",
+    "So in no direction is the curvature of the loss larger than",
     r"because the mean of $\tfrac12 \lVert V^\top x_n \rVert^2$ is at most that.",
-    "with all probabilities still at $1/K$, the variance is $\\lVert u\\rVert^2 / K$ at most, and"
-    " the edge there is $K/2$ times as far.",
+    r"while all probabilities are still $1/K$, the variance is $\lVert u\rVert^2 / K$ at most, and"
+    " the limit there is $K/2$ times as high.",
 )
 @few
 @given(logits(), POSSIBLE, logits(), SEEDS)
@@ -457,7 +461,7 @@ def a_safe_rate_goes_down(seed: int, part: float) -> None:
     assert drops[0] > 0
 
 
-@says("Large inputs: {eq}`eq-curvature` grows with their *square*.")
+@says("One is large inputs: {eq}`eq-curvature` grows with their *square*.")
 @given(SEEDS, st.integers(2, 16))
 def the_bound_grows_with_the_square(seed: int, factor: int) -> None:
     X, _, _ = problem(seed)
@@ -468,8 +472,8 @@ def the_bound_grows_with_the_square(seed: int, factor: int) -> None:
 
 
 @says(
-    "Weigh every batch mean by its size, as `run_epoch` does. The plain mean of batch means counts"
-    " each image of our short last batch double.",
+    "Weight every batch mean by the size of the batch, as `run_epoch` does. The plain mean of"
+    " batch means counts each image of our short last batch twice.",
 )
 @given(SEEDS)
 def a_short_batch_counts_double(seed: int) -> None:
@@ -485,9 +489,9 @@ def a_short_batch_counts_double(seed: int) -> None:
 
 
 @says(
-    "Other reasons: dropout and augmentation, which validation leaves out; a penalty or smoothing"
-    " that only the training loss contains; a validation set that is easy, small, or known to the"
-    " model."
+    "There are other reasons: dropout and augmentation, which validation leaves out; a penalty or"
+    " smoothing that only the training loss contains; a validation set that is easy, small, or"
+    " known to the model."
 )
 def why_a_training_loss_may_be_the_higher_one() -> None:
     torch.manual_seed(0)
@@ -608,11 +612,11 @@ def a_loss_bounds_the_error(model: list[Row], data: st.DataObject) -> None:
 
 @says(
     r"Show that $L'(s) = \mathbb{E}\left[\sum_k \hat y_k z_k - z_y\right]$,",
-    r"For one sample $\ell(s) = \log \sum_k e^{s z_k} - s z_y$. Its derivative is"
-    r" $\sum_k \hat y_k z_k - z_y$, with $\hat y = \operatorname{softmax}(s z)$; its second"
-    r" derivative is the variance of $z_k$ under $\hat y$, which is at least 0. Means keep both.",
-    "$L'(1) > 0$ says that smaller logits would lower the loss: the mean logit that the model"
-    " expects, under its own probabilities, exceeds the one that the truth delivers. It is"
+    r"For one sample $\ell(s) = \log \sum_k e^{s z_k} - s z_y$. Its derivative is $\sum_k \hat y_k"
+    r" z_k - z_y$, with $\hat y = \operatorname{softmax}(s z)$; its second derivative is the"
+    r" variance of $z_k$ under $\hat y$, which is at least 0. Taking the mean preserves both.",
+    "$L'(1) > 0$ says that smaller logits would lower the loss: on average, the logit that the"
+    " model expects, under its own probabilities, exceeds the logit of the truth. It is"
     " over-confident.",
 )
 @few
