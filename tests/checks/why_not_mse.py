@@ -112,8 +112,8 @@ def eq_granted(twentieths: int, y: int, constant: Real) -> None:
     r" (\hat y (1 - \hat y))$, which cancels the factor; {eq}`eq-bce-gradient` has the details."
     " For squared error, nothing cancels it.",
     r"Behind a sigmoid, squared error's gradient carries the factor $\hat y (1 - \hat y)$. A"
-    r" confident mistake hardly teaches; cross-entropy's gradient is $\hat y - y$, and it is the"
-    " only loss with this gradient.",
+    r" confident mistake hardly teaches it anything; cross-entropy's gradient is $\hat y - y$, and"
+    " it is the only loss with this gradient.",
 )
 @few
 @given(reals(-12, 12), st.integers(0, 1))
@@ -139,7 +139,7 @@ def the_gradients_differ_by_one_factor(z: Real, y: int) -> None:
 
 
 @says(
-    "But squared error is not always a mistake. It is the right loss for many regressions, for the"
+    "Squared error is not always a mistake. It is the right loss for many regressions, for the"
     " same reason that makes cross-entropy right for classes, and it can be a good one for"
     " classes, too.",
 )
@@ -160,8 +160,8 @@ def the_same_reason(mu: Real, values: Row, share: Real) -> None:
     " its mean small, the *cost* or objective, perhaps with a penalty on the weights added. "
     '"Cost" means no more than that, not the expense of updating a model. Three rules for the'
     " same predictions, where each answer is yes:",
-    "Accuracy prefers A, the others B. A loss does not measure *how good the model is*; it"
-    " measures what you told it to measure. Nor can you compare numbers of two rules.",
+    "Accuracy prefers A; the other two prefer B. A loss does not measure *how good the model is*;"
+    " it measures what you told it to measure. Nor can you compare the numbers of two rules.",
 )
 def three_rules() -> None:
     a, b = np.array([0.6, 0.6, 0.6, 0.6]), np.array([0.99, 0.99, 0.99, 0.3])
@@ -216,9 +216,9 @@ def steps(z: float, count: int, *, square: bool) -> float:
 @says(
     "At the logit −10 the model says yes with probability 0.00005 although the answer is yes."
     " Cross-entropy pulls with full force; squared error pulls 11,000 times more weakly.",
-    "From −4, ten steps carry cross-entropy over to the right side, while squared error has barely"
-    " left its place. From −6, even a hundred steps are not enough for it. From 0 or above, both"
-    " roll.",
+    "From −4, ten steps carry the ball of cross-entropy over to the right side, while that of"
+    " squared error has barely left its place. From −6, even a hundred steps are not enough for"
+    " squared error. From 0 or above, both balls roll.",
 )
 def both_go_from_the_same_place() -> None:
     p = special.expit(-10)
@@ -281,8 +281,8 @@ def eq_second(z: Real) -> None:
     '"Because the sigmoid is not linear" explains nothing: cross-entropy has the same sigmoid.'
     " Differentiate once more, for $y = 1$, cross-entropy first:",
     r"(From $\ell' = -2 \hat y (1 - \hat y)^2$, the derivative with respect to $\hat y$ is $2 (1 -"
-    r" \hat y)(3 \hat y - 1)$, times $\sigma' = \hat y (1 - \hat y)$.) The second is negative for"
-    r" $\hat y < \tfrac13$, that is, for $z < -\log 2$: just where the forecast is bad.",
+    r" \hat y)(3 \hat y - 1)$, times $\sigma' = \hat y (1 - \hat y)$.) The second one is negative"
+    r" for $\hat y < \tfrac13$, that is, for $z < -\log 2$: just where the forecast is bad.",
     r"Squared error bends the wrong way for $\hat y < \tfrac13$ and can have several minima, even"
     " with one weight.",
 )
@@ -308,8 +308,8 @@ def squared_error_bends_the_wrong_way(z: Real) -> None:
 
 
 @says(
-    "No cleverness could avoid it: **a bounded loss of the logit is never convex**, unless it is"
-    " constant. If $f(b) > f(a)$, a convex $f$ lies nowhere below the line through these two"
+    "No clever design can avoid this: **a bounded loss of the logit is never convex**, unless it"
+    " is constant. If $f(b) > f(a)$, a convex $f$ lies nowhere below the line through these two"
     " points beyond $b$, and so it grows without bound. ∎ A loss that falls with the logit and"
     " never costs more than a flat price must have a plateau.",
     "A bounded loss of the logit is not convex, unless it is constant; where it falls with the"
@@ -342,8 +342,8 @@ def a_bounded_loss_is_not_convex(a: Real, more: Real, beyond: Real) -> None:
 
 
 @says(
-    "A single sigmoid unit can have such minima in a number that grows exponentially with its"
-    " inputs {cite}`auer1996`.",
+    "The number of such minima of a single sigmoid unit can grow exponentially with the number of"
+    " its inputs {cite}`auer1996`.",
 )
 def minima_multiply_with_the_inputs() -> None:
     theta = np.linspace(-1, 4, 101)  # for each input, the seven samples of the page
@@ -396,9 +396,9 @@ def eq_hessian(rows: list[Row], y: list[int], theta: Row) -> None:
 
 @says(
     r"Let row $i$ of $X$ hold the features $x_i$ of sample $i$, and $z = X\theta$. The mean loss"
-    r" $L$ has the gradient $\tfrac1N X^\top (\hat y - y)$, {eq}`eq-logistic-gradient` over $N$."
-    r" Differentiate once more: $\partial \hat y_i / \partial \theta = \hat y_i (1 - \hat y_i)\,"
-    " x_i$. So the Hessian is",
+    r" $L$ has the gradient $\tfrac1N X^\top (\hat y - y)$, that is, {eq}`eq-logistic-gradient`"
+    r" divided by $N$. Differentiate once more: $\partial \hat y_i / \partial \theta = \hat y_i (1"
+    r" - \hat y_i)\, x_i$. So the Hessian is",
     r"and for every direction $v$, $v^\top X^\top S X v = \sum_i \hat y_i (1 - \hat y_i)\,"
     r" (x_i^\top v)^2 \ge 0$. The Hessian is positive semi-definite everywhere: $L$ is convex. ∎"
     r" If the columns of $X$ are independent, the sum is positive for $v \ne 0$, and there is at"
@@ -453,8 +453,8 @@ def softmax_regression_is_convex(theta: Row, other: Row, x: Row, label: int) -> 
 @says(
     r"With the bias at $\log 5$ minus the weight, the samples at $x = 1$ get their best forecast,"
     r" $\tfrac56$; and the lower the weight, the better the far one is forecast. The loss tends to"
-    r" $(5 \log \tfrac65 + \log 6) / 7 = 0.386195$ and never arrives. **Convex means that there is"
-    " no wrong minimum, not that there is one.**",
+    r" $(5 \log \tfrac65 + \log 6) / 7 = 0.386195$ and never gets there. **Convex means that there"
+    " is no wrong minimum, not that there is one.**",
 )
 @given(reals(-9, 9), reals(-5, 5))
 def there_is_no_bottom(w: Real, b: Real) -> None:
@@ -502,7 +502,7 @@ def convex_in_the_parameters(theta: Real, x: Real) -> None:
 
 @says(
     r"The classes can be separated by a plane. Then scaling $\theta$ up improves every sample, the"
-    " loss falls towards 0 and never arrives: the minimum does not exist. If some samples can"
+    " loss falls toward 0 and never gets there: the minimum does not exist. If some samples can"
     " only be put *on* the plane, as those at $x = 1$ above, the loss stays above 0, but the"
     " weights grow without end all the same.",
     "A finite minimum exists exactly if every direction of $\\theta$ that improves a sample makes"
@@ -558,10 +558,10 @@ def the_direction_converges() -> None:
 
 
 @says(
-    r"The learning rate is too large: the weights jump to and fro across the minimum.",
+    "The learning rate is too large: the weights jump back and forth across the minimum.",
     "If the weights alternate, lower the rate; if they creep, scale the features.",
-    "The features have very different scales: the valley is long and narrow, and the steps are too"
-    " many.",
+    "The features have very different scales: the valley is long and narrow, and takes too many"
+    " steps.",
 )
 def the_rate_and_the_scales() -> None:
     x, y = np.array([1.0] * 6 + [10]), np.array([1] * 5 + [0, 0])
@@ -595,11 +595,11 @@ def the_rate_and_the_scales() -> None:
 
 
 @says(
-    "It is convex in the logits, and in the weights of the last layer. In general not in those of"
-    " the hidden layers.",
+    "It is convex in the logits, and in the weights of the last layer. In the weights of the"
+    " hidden layers it is not, in general.",
     "With hidden layers, that ends.",
-    "Swap the units: the same network. Between two points of equal loss, a convex function must"
-    " not rise above it:",
+    "Swap the units, and it is still the same network. Between two points of equal loss, a convex"
+    " function must not rise above it:",
 )
 def convex_in_the_last_layer_only() -> None:
     rng = np.random.default_rng(0)
@@ -628,9 +628,10 @@ def convex_in_the_last_layer_only() -> None:
     " probability minimizes it. As a *measure* of forecasts it is a fine choice. It differs from"
     " the logarithm at the ends:",
     "The Brier score is bounded: one wild forecast, or one wrong label, costs at most 1. For rare"
-    " events, that is a fault: overstating the risk tenfold costs it 8%, but cross-entropy 85%.",
-    "Both are proper scores of a probability. The Brier score is bounded and forgiving,"
-    " cross-entropy is not.",
+    " events, that is a fault: overstating the risk tenfold raises the Brier score by 8%, but"
+    " cross-entropy by 85%.",
+    "Both are proper scores of a probability. The Brier score is bounded and forgiving;"
+    " cross-entropy is neither.",
 )
 @given(distributions(2, least=1), distributions(2, least=1))
 def both_scores_are_proper(p: Row, q: Row) -> None:
@@ -655,9 +656,9 @@ def both_scores_are_proper(p: Row, q: Row) -> None:
 
 
 @says(
-    "With *linear* outputs and one-hot targets, squared error is"
-    " convex again, and the plateau is gone. The outputs are no probabilities, though: they leave"
-    " $[0, 1]$, and an output of 2 for the right class counts as an error.",
+    "With *linear* outputs and one-hot targets, squared error is convex again, and the plateau is"
+    " gone. The outputs are not probabilities, though: they leave $[0, 1]$, and an output of 2 for"
+    " the right class counts as an error.",
 )
 @given(logits(4), logits(4), logits(2), st.integers(0, 1))
 def linear_outputs_are_convex(theta: Row, other: Row, x: Row, label: int) -> None:
@@ -700,8 +701,8 @@ def eq_gaussian(y: Real, mu: Real, eighths: int) -> None:
     " what it gave to the truth.** For a real number, predict a density. Take a Gaussian with"
     r" mean $\mu$, your prediction, and standard deviation $s$:",
     "With $s$ fixed, the second term is constant and the first is squared error up to a factor:"
-    " **mean squared error is the cross-entropy of a Gaussian model.** The same minimum; not the"
-    " same numbers.",
+    " **mean squared error is the cross-entropy of a Gaussian model.** The minimum is the same;"
+    " the numbers are not.",
     "Mean squared error *is* a cross-entropy: that of a Gaussian model.",
 )
 @given(st.lists(reals(), min_size=1, max_size=4), reals(), reals(), st.integers(1, 24))
@@ -739,12 +740,12 @@ def minus_the_logarithm_is_proper_for_densities(truth: Real, mu: Real, eighths: 
 
 @says(
     r"Each density makes a loss. A Laplace density, $\frac{1}{2s} e^{-|y - \mu| / s}$, makes"
-    r" absolute error. The Gaussian's best constant is the mean (set the derivative $\sum_i (\mu -"
-    " y_i)$ to 0), Laplace's the median (between the values, the derivative counts how many lie"
-    " below minus how many above; if $N$ is even, any number between the middle two will do). So"
-    " a choice of loss is a belief about the noise, outliers included:",
-    "Laplace gives absolute error; a learned variance, a loss that knows how sure it is; bins, any"
-    " shape.",
+    r" absolute error. The best constant of the Gaussian is the mean (set the derivative $\sum_i"
+    r" (\mu - y_i)$ to 0), that of Laplace is the median (between the values, the derivative"
+    " counts how many lie below minus how many above; if $N$ is even, any number between the"
+    " middle two will do). So a choice of loss is a belief about the noise, outliers included:",
+    "A Laplace model gives absolute error; a learned variance gives a loss that knows how sure the"
+    " model is; bins give any shape.",
 )
 @given(st.lists(reals(), min_size=2, max_size=6, unique=True), reals(), st.integers(1, 16))
 def each_density_makes_a_loss(values: Row, mu: Real, eighths: int) -> None:
@@ -803,7 +804,7 @@ def the_two_terms_pull_at_s(error: Real, log_s: Real, more: int) -> None:
     " cross-entropy when the only input is the cell.) Bins cost resolution and forget their order;"
     " targets spread over neighboring bins repair that {cite}`imani2018`. If you must give one"
     " number, the mean of the bins has the least squared error, not the fullest bin. If one hump"
-    " around a mean describes your data, squared error is simpler and does as well.",
+    " around a mean describes your data, squared error is simpler and does just as well.",
 )
 def what_bins_can_and_cannot() -> None:
     rng = np.random.default_rng(0)
@@ -930,8 +931,8 @@ def targets_outside_run_away(target: float, scaled: Real, z: Real) -> None:
 @says(
     "Yes. A density may exceed 1, so its logarithm may be positive. The number depends on the"
     r" unit: from meters to millimeters, it grows by $\log 1000$. Only differences mean something."
-    " Two real dangers: a model that memorizes points sends $s$ to 0 (PyTorch stops at a variance"
-    " of $10^{-6}$), and one that gives up on hard regions by making $s$ large there"
+    " There are two real dangers: a model that memorizes points sends $s$ to 0 (PyTorch stops at a"
+    " variance of $10^{-6}$), and one that gives up on hard regions by making $s$ large there"
     " {cite}`seitzer2022`.",
 )
 @given(st.lists(reals(), min_size=2, max_size=4), st.integers(1, 24))
@@ -961,9 +962,9 @@ def the_gaussian_nll_has_a_unit(errors: Row, eighths: int) -> None:
 
 @says(
     "Its minimum is in the right place, at the pixel itself, but its value there is the pixels'"
-    " entropy, not 0. It is no likelihood of gray values; for one, see {cite:t}`loaiza2019`. If"
+    " entropy, not 0. It is not a likelihood of gray values; for one, see {cite:t}`loaiza2019`. If"
     " you get one blurred image for every input, do not blame this loss: the blob is the best"
-    " *constant*, for both losses alike, and says that the network does not use its input.",
+    " *constant*, for both losses alike, and it tells you that the network does not use its input.",
 )
 @given(st.lists(st.integers(1, 15), min_size=2, max_size=5), st.integers(1, 15))
 def gray_pixels(grays: list[int], guess: int) -> None:
@@ -992,7 +993,7 @@ def gray_pixels(grays: list[int], guess: int) -> None:
 
 
 @says(
-    "The answer is yes, the model says 1%. Compute both gradients by hand. What is the largest"
+    "The answer is yes, but the model says 1%. Compute both gradients by hand. What is the largest"
     " gradient that squared error can have at all, and at which forecast?",
     r"Cross-entropy: $0.01 - 1 = -0.99$. Squared error: $2 \cdot (-0.99) \cdot 0.01 \cdot 0.99"
     r" \approx -0.0196$. The size $2\hat y(1 - \hat y)^2$ has the derivative $2(1 - \hat y)(1 -"
@@ -1017,8 +1018,8 @@ def how_much_weaker() -> None:
     r" Which $s$ minimizes the mean loss $\tfrac1N \sum_i |y_i - \mu| / s + \log 2s$? Check it on"
     " the five values 1, 2, 2.5, 3, 30, and compare with SciPy's fit.",
     r"The derivative with respect to $s$ is $-\tfrac{1}{s^2} \cdot \tfrac1N \sum_i |y_i - \mu| +"
-    r" \tfrac1s$, which is 0 at $s = \tfrac1N \sum_i |y_i - \mu|$, the mean absolute deviation; it"
-    " is negative below, positive above.",
+    r" \tfrac1s$, which is 0 at $s = \tfrac1N \sum_i |y_i - \mu|$, the mean absolute deviation;"
+    " the derivative is negative below that $s$ and positive above.",
 )
 @given(st.lists(reals(), min_size=2, max_size=5, unique=True), st.integers(1, 24))
 def the_best_width(values: Row, eighths: int) -> None:
@@ -1049,8 +1050,7 @@ def the_best_width(values: Row, eighths: int) -> None:
     r" convex. For $f(z) = z$ the loss is $\tfrac12 z^2 - yz = \tfrac12 (z - y)^2 - \tfrac12 y^2$:"
     r" squared error. For the sigmoid it is $\log(1 + e^z) - yz$ up to a constant: binary"
     " cross-entropy. For $e^z$ it is $e^z - yz$ up to a constant: minus the log-likelihood of a"
-    " Poisson count. So squared error belongs to linear outputs, cross-entropy to the sigmoid;"
-    " trouble starts when you mix them.",
+    " Poisson count. So squared error belongs to linear outputs and cross-entropy to the sigmoid.",
     "Match the loss to the output: squared error to linear outputs, cross-entropy to sigmoid and"
     " softmax.",
 )
@@ -1093,10 +1093,10 @@ def a_loss_for_every_output(first: int, second: int, count: int) -> None:
     "{cite:t}`baum1988` were among the first to propose cross-entropy for networks, and"
     " {cite:t}`solla1988` found that it learns faster. {cite:t}`golik2013` compares the two in"
     " theory and in speech recognition, {cite:t}`hui2021` argues for squared error.",
-    "It need not: Hui and Belkin trained large networks with squared error on linear outputs,"
-    " without softmax, and rescaled when there were many classes. They found it comparable or"
-    " better in most language and speech tasks, with a slight edge for cross-entropy in vision"
-    " {cite}`hui2021`.",
+    "That need not be so: Hui and Belkin trained large networks with squared error on linear"
+    " outputs, without softmax, and rescaled when there were many classes. They found it"
+    " comparable or better in most language and speech tasks, with a slight edge for cross-entropy"
+    " in vision {cite}`hui2021`.",
 )
 def the_sources_are_about_that() -> None:
     assert "Cross-Entropy vs. Squared Error Training" in source("golik2013")
