@@ -49,13 +49,12 @@ def two_means(batch: Sequence[tuple[Row, int]], weights: Row) -> tuple[Real, Rea
 
 @says(
     "**A weighted loss is a sum of weights times losses, divided by something. Libraries disagree"
-    " on"
-    " the something.** The two usual answers are the number of samples and the sum of their"
+    " on what to divide by.** The two usual answers are the number of samples and the sum of their"
     " weights.",
     "for integer labels, torch's `mean` is the *weighted mean* of {eq}`eq-weighted-means`, which"
     " divides by the weights of the labels that occur. If you want the other mean, take"
     ' `reduction="none"` and then `.mean()` (if no label is ignored, see below).',
-    r"A weighted loss is $\sum w \ell / D$. Ask every library what $D$ is: $N$ or $\sum w$.",
+    r"A weighted loss is $\sum w \ell / D$. Ask of every library what $D$ is: $N$ or $\sum w$.",
 )
 @given(BATCHES, WEIGHTS)
 def eq_weighted_means(batch: list[tuple[Row, int]], weights: Row) -> None:
@@ -88,7 +87,7 @@ def the_batch_of_the_chapter() -> None:
 
 
 @says(
-    "always: the ratio of the two means is the mean weight of the batch,",
+    "In general, the ratio of the two means is the mean weight of the batch:",
     "Their ratio is the mean weight of the batch.",
 )
 @given(BATCHES, WEIGHTS)
@@ -102,10 +101,9 @@ BOX = r'height: ([\d.]+); width: ([\d.]+)"[^>]* d="M0,([\d.]+)h([\d.]+)v[^>]*das
 
 
 @says(
-    "Each bar below is a sample: as wide as its weight, as high as its loss. Its area is what it"
-    " adds"
-    " to the sum. The dashed boxes hold the same area as all bars together: one is as wide as $N$,"
-    " the other as wide as the sum of the weights.",
+    "Each bar below is a sample: it is as wide as the sample's weight and as high as its loss, so"
+    " its area is what the sample adds to the sum. The dashed boxes hold the same area as all bars"
+    " together: one is as wide as $N$, the other as wide as the sum of the weights.",
 )
 def a_bar_is_what_a_sample_adds() -> None:
     at = WeightedMeans(6, 2, 1, 3)
@@ -120,9 +118,9 @@ def a_bar_is_what_a_sample_adds() -> None:
 
 
 @says(
-    "Give both classes the weight 1: the boxes coincide. Double both weights: one mean doubles, the"
-    " other does not move. Take no sample of A and one of B: whatever its weight, the weighted mean"
-    " is its loss.",
+    "Give both classes the weight 1, and the boxes coincide. Double both weights: one mean"
+    " doubles, and the other does not move. Take no sample of A and one of B: whatever the weight"
+    " of B, the weighted mean is the loss of B.",
     r"Because $w \ell / w = \ell$. A batch of one sample, or of samples of one class, cancels its"
     " weight when you divide by the sum of the weights:",
     "A common factor cancels in the weighted mean.",
@@ -222,7 +220,7 @@ def eq_weight_gradient(z: Row, y: Row, W: Row, k: int) -> None:
     " ({eq}`eq-gibbs`) the best prediction is $r$, not $y$:",
     "**Weights move the optimum.**",
     "With soft targets it is more: it changes what the model should answer.",
-    "The same holds for hard labels, if you read $y_k$ as the share of class $k$ among the samples"
+    "The same holds for hard labels if you read $y_k$ as the share of class $k$ among the samples"
     " with the same $x$.",
     "the loss now asks for $w_k$ times the smoothed target.",
     "Weights $w_k$ move the optimum to $w_k p_k$, normalized.",
@@ -343,11 +341,10 @@ def three_libraries_one_batch() -> None:
 
 
 @says(
-    "A sample of weight 1 is in a batch of two. With the weighted mean, what share of the batch"
-    " loss's"
-    " gradient scale does it have if its neighbor's weight is 1, 10 or 100?",
+    "A sample of weight 1 is in a batch of two. With the weighted mean, by what factor is its loss"
+    " multiplied if its neighbor's weight is 1, 10 or 100?",
     "In the weighted mean its loss is multiplied by $1 / (1 + w)$: 0.5, 0.091, 0.0099. In the mean"
-    " over $N$ it is multiplied by ½ whatever stands beside it. So the weighted mean lets the"
+    " over $N$ it is multiplied by ½, whatever stands beside it. So the weighted mean lets the"
     " composition of the batch decide.",
 )
 @given(logits(3), logits(3), st.integers(1, 100))
@@ -368,11 +365,10 @@ def the_pull_of_a_neighbor(z: Row, neighbor: Row, w: int) -> None:
 
 @says(
     "You train with torch, integer labels and class weights 1 and 10, in two micro-batches of five"
-    " samples each. The first holds no sample of class 1, the second holds three. Show that"
-    " averaging"
-    " the two `mean` losses is not the loss of the whole batch although the micro-batches have the"
-    " same size, and repair it.",
-    "Each `mean` divides by its own sum of weights, 5 and 32. Take sums and divide by 37.",
+    " samples each. The first holds no sample of class 1, the second holds three. Show that the"
+    " average of the two `mean` losses is not the loss of the whole batch, although the"
+    " micro-batches have the same size, and repair it.",
+    "Each `mean` divides by its own sum of weights, 5 or 32. Take sums instead, and divide by 37.",
 )
 @given(st.lists(logits(2), min_size=10, max_size=10))
 def sums_over_37(z: list[Row]) -> None:
@@ -394,7 +390,7 @@ NUMBERS = {
         "https://github.com/pytorch/pytorch/issues/70348",
         "its title, and the first answer: changed on purpose in pull request 64572",
     ),
-    "An issue said so in 2023"
+    "An issue reported it in 2023"
     " ([transformers#24725](https://github.com/huggingface/transformers/issues/24725));": Cited(
         "https://github.com/huggingface/transformers/issues/24725", "opened on 10 July 2023"
     ),

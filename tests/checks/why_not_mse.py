@@ -158,8 +158,8 @@ def the_same_reason(mu: Real, values: Row, share: Real) -> None:
 @says(
     r"A *loss* $\ell$ says how bad one prediction is, by a rule that you choose. Training makes"
     " its mean small, the *cost* or objective, perhaps with a penalty on the weights added. "
-    '"Cost" means no more than that, not the expense of updating a model. Three rules for the'
-    " same predictions, where each answer is yes:",
+    '"Cost" means no more than that, not the expense of updating a model. Here are three rules for'
+    " the same predictions, where each answer is yes:",
     "Accuracy prefers A; the other two prefer B. A loss does not measure *how good the model is*;"
     " it measures what you told it to measure. Nor can you compare the numbers of two rules.",
 )
