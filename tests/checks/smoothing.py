@@ -84,8 +84,8 @@ def eq_floor(y: Row, z: Row) -> None:
 @says(
     r"Take the share $\varepsilon$ of a one-hot target and spread it evenly over all $K$ classes"
     " {cite}`szegedy2016`:",
-    r"The labeled class keeps its part of the share: its target is $1 - \varepsilon + \varepsilon /"
-    " K$, here 0.9333, not 0.9.",
+    r"The labeled class gets its own part of the share back: its target is $1 - \varepsilon +"
+    r" \varepsilon / K$, here 0.9333, not 0.9.",
     r"Label smoothing puts $1 - \varepsilon + \varepsilon / K$ on the label and $\varepsilon / K$"
     r" on"
     " every other class.",
@@ -179,10 +179,10 @@ def eq_smoothing_variants(K: int, epsilon: Real) -> None:
     r" difference of the log targets, because $\log \hat y_k - \log \hat y_j = z_k - z_j$. So all"
     " wrong classes share one logit, and the label lies above them by",
     r"Without smoothing, $m^{\ast}$ is infinite:",
-    "Set ε to 0: the loss sinks towards 0, and no margin is large enough. Any other ε has a best"
-    " margin, and beyond it, more confidence costs.",
-    "It charges ε for each unit of the label's logit above the mean, and its best margin is finite:"
-    r" $\log(1 + (1 - \varepsilon) K / \varepsilon)$.",
+    "Set ε to 0: the loss sinks toward 0, and no margin is large enough. Every other ε has a best"
+    " margin, beyond which more confidence costs more.",
+    "Smoothing charges ε for each unit of the label's logit above the mean, and its best margin is"
+    r" finite: $\log(1 + (1 - \varepsilon) K / \varepsilon)$.",
 )
 @given(CLASSES, EPSILONS, logits(), st.integers(1, 40))
 def eq_best_margin(K: int, epsilon: Real, z: Row, more: int) -> None:
@@ -234,8 +234,8 @@ def down_to_a_floor_and_up_again() -> None:
 
 @says(
     r"**Guessing all $K$ classes equally: $\log K$.**",
-    r"**Guessing the class frequencies: $H(\text{prior})$.** The best that a constant can do, by"
-    r" Gibbs' inequality ({eq}`eq-gibbs`). With unequal classes it lies below $\log K$.",
+    r"**Guessing the class frequencies: $H(\text{prior})$.** This is the best that a constant can"
+    r" do, by Gibbs' inequality ({eq}`eq-gibbs`). With unequal classes it lies below $\log K$.",
     r"Judge a loss against $\log K$, $H(\text{prior})$ and its floor.",
 )
 @given(distributions(4, least=1), distributions(4, least=1))
@@ -316,7 +316,7 @@ def the_first_loss_of_normal_logits() -> None:
     r" \log"
     r" \tfrac{0.95}{0.05} = 2.944$, and the floor is the binary entropy of 0.05. It is"
     " {eq}`eq-best-margin` with $K = 2$.",
-    r"For two classes with one output, `BinaryCrossentropy` smooths towards ½: 0 and 1 become"
+    "For two classes with one output, `BinaryCrossentropy` smooths toward ½: 0 and 1 become"
     r" $\varepsilon / 2$ and $1 - \varepsilon / 2$.",
 )
 @given(EPSILONS)
@@ -398,7 +398,7 @@ def smoothing_is_noise_averaged(p: Row, epsilon: Real, z: Row, label: int) -> No
         assert abs(p_k - (q_k - epsilon / 4) / (1 - epsilon)) < TINY
 
 
-@says("Any distribution can be a target, if its rows sum to 1.")
+@says("Any distribution can be a target: each row must sum to 1.")
 @given(distributions(3), logits(3))
 def any_distribution_can_be_a_target(y: Row, z: Row) -> None:
     scores = as_tensor(z)[None]
@@ -408,10 +408,10 @@ def any_distribution_can_be_a_target(y: Row, z: Row) -> None:
 
 
 @says(
-    r"Because $\tau$ divides twice. One $1 / \tau$ comes from the chain rule, through $z / \tau$."
-    r" The second is in the difference of student $z$ and teacher $v$: for large $\tau$ and logits"
-    r" of mean 0, $\operatorname{softmax}(z / \tau)_k \approx \frac1K + \frac{z_k}{K \tau}$. So"
-    r" {cite:t}`hinton2015` multiply this loss by $\tau^2$:",
+    r"Because they are divided by $\tau$ twice (here $\tau$ is $T$). One $1 / \tau$ comes from the"
+    r" chain rule, through $z / \tau$. The second is in the difference of student $z$ and teacher"
+    r" $v$: for large $\tau$ and logits of mean 0, $\operatorname{softmax}(z / \tau)_k \approx"
+    r" \frac1K + \frac{z_k}{K \tau}$. So {cite:t}`hinton2015` multiply this loss by $\tau^2$:",
 )
 @given(logits(3), logits(3))
 def distillation_multiplies_by_the_square(z: Row, v: Row) -> None:
@@ -428,7 +428,7 @@ def distillation_multiplies_by_the_square(z: Row, v: Row) -> None:
 
 
 NUMBERS = {
-    "It does, since torch 1.10": Cited(
+    "It takes them, since torch 1.10": Cited(
         "https://github.com/pytorch/pytorch/releases/tag/v1.10.0",
         "torch.nn: CrossEntropyLoss takes class probabilities, and label smoothing",
     ),
@@ -438,8 +438,7 @@ NUMBERS = {
 UNTESTED = {
     "Megatron-LM and some hand-written versions give exactly $1 - \\varepsilon$ to the label and"
     " $\\varepsilon / (K - 1)$ to each other class.": "code that is not installed here",
-    "In the layer below, this makes the images of a class crowd together at equal distances from"
-    " all"
-    " other classes, as {cite:t}`muller2019` show": "a study",
+    "In the layer before the logits, this makes the images of a class crowd together at equal"
+    " distances from all other classes, as {cite:t}`muller2019` show": "a study",
     "{cite:t}`lukasik2020` study smoothing as a remedy for noise.": "a study",
 }
