@@ -131,8 +131,8 @@ def the_names_for_several_classes(batch: list[Row], data: st.DataObject) -> None
     r"| logistic loss | $\log(1 + e^{-sz})$ | torch `SoftMarginLoss`: logits, $s = \pm 1$ |",
     r"With $t = 1$, BCE is $-\log \sigma(z) = \log(1 + e^{-z})$; with $t = 0$, it is"
     r" $\log(1 + e^{z})$. Both are $\log(1 + e^{-sz})$ for $s = 2t - 1$.",
-    r"Only the labels differ, and confusing them is silent: a label 0 in the second form costs"
-    r" $\log 2$ whatever the logit, with no gradient.",
+    "Only the labels differ, and nothing warns you if you confuse them: a label 0 in the second"
+    r" form costs $\log 2$ whatever the logit, with no gradient.",
     r"Labels 0 and 1 went into the form for −1 and +1: every 0 costs $\log 2$ and has no gradient.",
 )
 @given(reals(), st.integers(0, 1), SHARES)
@@ -154,10 +154,10 @@ def the_names_for_two_classes(z: Real, t: int, soft_target: Real) -> None:
 
 
 @says(
-    "No; that is a habit.",
-    "For a class label, yes. NLL is the wider word for densities (there it can be negative),"
-    " cross-entropy the wider word for soft targets.",
-    "The negative logarithm of a *density* may be below 0, and right.",
+    "No; that is only a habit.",
+    "For a class label, yes. NLL is the wider word for densities (where it can be negative);"
+    " cross-entropy is the wider word for soft targets.",
+    "The negative logarithm of a *density* may rightly be below 0.",
 )
 def what_the_names_are_used_for() -> None:
     p = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]])
@@ -172,8 +172,8 @@ def what_the_names_are_used_for() -> None:
 
 
 @says(
-    r"Equal similarities cost $\log B$. Those of strangers differ by chance, and on average cost"
-    " more",
+    r"Equal similarities cost $\log B$. The similarities of strangers differ by chance, and on"
+    " average cost more",
 )
 @given(logits(), reals())
 def strangers_cost_more_on_average(similarities: Row, equal: Real) -> None:
@@ -217,7 +217,7 @@ def eq_family_weight(z: Row, y: int, j: int, parts: tuple[int, ...]) -> None:
     " number per sample.** Cross-entropy has $w = 1$.",
     "The same holds for a sigmoid, where $p_t$, the probability of what happened, takes the place"
     " of $p_y$.",
-    "Let a loss be any decreasing, differentiable function $\\varphi(p_y)$ of the probability of"
+    r"Let the loss be any decreasing, differentiable function $\varphi(p_y)$ of the probability of"
     " the true class.",
     "The weights follow from the product rule and the power rule.",
     r"Any differentiable loss $\varphi(p_y)$ has the gradient $w(p_y)\,(p - y)$ with"
@@ -281,14 +281,14 @@ def the_table_of_weights(p: Row, y: int, gamma: Real, q: Real) -> None:
 
 @says(
     "**Focal loss silences samples that are easy; GCE and MAE silence samples that look wrong.** A"
-    " mislabeled sample looks wrong, a rare class is often hard: the remedies pull in opposite"
-    " directions.",
+    " mislabeled sample looks wrong, and a rare class is often hard, so the remedies pull in"
+    " opposite directions.",
     "And focal loss is never above cross-entropy, yet its *gradient* is, for hard samples: up to"
     " 1.225 times, with γ = 2.",
-    "Focal loss, generalized cross-entropy and MAE are *other* losses: different curves of the same"
-    " $p_y$.",
-    "Focal loss silences easy samples: for detectors.",
-    "GCE and MAE silence samples that look wrong: for noisy labels.",
+    "Focal loss, generalized cross-entropy and MAE are *other* losses: different functions of the"
+    " same $p_y$.",
+    "Focal loss silences easy samples; it was made for detectors.",
+    "GCE and MAE silence samples that look wrong; they are made for noisy labels.",
     "| to compare models | cross-entropy on held-out data | other losses have other units |",
 )
 def what_each_loss_silences() -> None:
@@ -424,7 +424,7 @@ def which_losses_are_too_sure() -> None:
 
 
 @says(
-    "Raise γ: the lower curve is flat where $p_t$ is near 1.",
+    "Raise γ: the lower curve becomes flat where $p_t$ is near 1.",
 )
 def more_focusing_is_flat_on_the_right() -> None:
     drawing_of(FocalCurves(2, 0.25, 0.9))
@@ -439,7 +439,7 @@ def more_focusing_is_flat_on_the_right() -> None:
     assert slopes[2] < 0.01
 
 
-@says("Set γ = 0 and α = 0.5: half of cross-entropy.")
+@says("Set γ = 0 and α = 0.5 to get half of cross-entropy.")
 @given(reals(), st.integers(0, 1))
 def half_of_cross_entropy(z: Real, t: int) -> None:
     value = crossent.binary_focal_loss_with_logits(float(z), t, gamma=0, alpha=0.5)
@@ -451,8 +451,8 @@ def half_of_cross_entropy(z: Real, t: int) -> None:
     r" the gradient $(1 + \gamma)(1 - p_t)^{\gamma + 1}$: **focal gradients fade well before a"
     " sample is sure.**",
     "On the border, at $p_t$ = 0.5, γ = 2 still leaves 60% of the gradient of cross-entropy; at"
-    " 0.75, 17%, and γ = 5 only half a percent. At 0.1, both leave more than all of it. The share"
-    " of cross-entropy's gradient that is left, without α:",
+    " 0.75 it leaves 17%, and γ = 5 only half a percent. At 0.1, both give a larger gradient than"
+    " cross-entropy. This is the share of cross-entropy's gradient that is left, without α:",
 )
 @few
 @given(st.integers(1, 9).map(lambda n: mpf(n) / 2))
@@ -530,12 +530,13 @@ def a_tiny_loss_for_a_wrong_answer() -> None:
 
 
 @says(
-    r"Behind a softmax, PCE has $p_j - t_j$ in **every** logit: raising one probability lowers the"
-    " others, because they share a denominator.",
+    "Behind a softmax, PCE has the gradient $p_j - t_j$ in **every** logit: raising one"
+    " probability lowers the others, because they share a denominator.",
     "Behind independent sigmoids, its gradient is $-t_j (1 - p_j)$: zero for absent classes."
-    ' Nothing pushes their logits down, and "all ones" is perfect.',
+    " Nothing pushes the logits of absent classes down, and predicting 1 for every class is"
+    " perfect.",
     "No: they enter through the denominator.",
-    "Softmax needs only the positive term, sigmoids need both.",
+    "Softmax needs only the positive term; sigmoids need both.",
     "| one class of several per sample | softmax cross-entropy on logits | proper; needs only the"
     " positive term |",
     "| several labels per sample | BCE with logits, per label (PNCE) | absent labels need their own"
@@ -564,10 +565,10 @@ def what_the_positive_terms_do(z: Row, y: int) -> None:
 
 
 @says(
-    r"You *may* add the negative terms. Their mean, $-\sum_k (1 - t_k) \log(1 - p_k)$ for soft $t$,"
-    r" has its minimum over the simplex where $\tfrac{1 - t_k}{1 - p_k}$ is the same for all $k$;"
-    r" numerators and denominators both sum to $K - 1$, so again $p = t$. NCE and PNCE are proper,"
-    " too:"
+    r"You *may* add the negative terms. Their mean, $-\sum_k (1 - t_k) \log(1 - p_k)$ for soft"
+    r" $t$, has its minimum over the simplex where $\tfrac{1 - t_k}{1 - p_k}$ is the same for all"
+    " $k$; numerators and denominators both sum to $K - 1$, so again $p = t$. So NCE and PNCE are"
+    " proper, too:"
 )
 @given(POSSIBLE, POSSIBLE)
 def the_negative_terms_are_proper(t: Row, p: Row) -> None:
@@ -692,8 +693,8 @@ def eq_family_noise() -> None:
     " likely.",
     r"If the losses of all possible labels add up to a constant, $\sum_k \varphi(p_k) = C$, the"
     " expected noisy loss is",
-    r"MAE has this sum, $\sum_k (1 - p_k) = K - 1$. Cross-entropy does not, as its sum is"
-    " unbounded: a wrong label can cost anything.",
+    r"For MAE the sum is constant, $\sum_k (1 - p_k) = K - 1$. For cross-entropy it is unbounded:"
+    " a wrong label can cost any amount.",
     r"under symmetric noise, the likeliest class stays the true one (if"
     r" $\eta < \tfrac{K - 1}{K}$).",
 )
@@ -721,8 +722,8 @@ def the_minimum_does_not_move(t: Row, p: Row, eta: Real) -> None:
 
 
 @says(
-    "But by {eq}`eq-family-weight`, MAE hardly listens to a class that it has not learned yet:"
-    " $w = p$. GCE lies between.",
+    "But by {eq}`eq-family-weight`, MAE hardly listens to a class that it has not learned yet: $w"
+    " = p$. GCE lies in between.",
     r"Near 1: $q \to 0$ gives $-\log p$, $q = 1$ gives MAE …",
 )
 @few
@@ -767,7 +768,7 @@ def four_reports_of_one_loss() -> None:
     r"With two classes, $\varphi(p) = (1 - p)^2$ is the Brier score of one side.",
     r"$w(p) = -p\,\varphi'(p) = 2p(1 - p)$, symmetric in $p$ and $1 - p$. In {eq}`eq-family-undo`"
     " it cancels: $t : (1 - t) = p : (1 - p)$, so the two-class score is proper, though its"
-    " gradient dies at both ends.",
+    " gradient vanishes at both ends.",
     "With three classes, $w(p_1), w(p_2), w(p_3)$ differ, and $(1 - p_y)^2$ alone is not proper;"
     " the full Brier score adds the terms $p_k^2$ of the absent classes.",
 )
@@ -799,7 +800,8 @@ def the_brier_score(t: Row, p: Row, x: Real) -> None:
 
 @says(
     r"Both terms have their own minimum: $H(t)$ for softmax$(z) = t$, and 0 for $\log Z = 0$. The"
-    r" constant in $z$ is free, so both are reached at once, at $z_k = \log t_k$. Nothing is paid.",
+    r" constant in $z$ is free, so both are reached at once, at $z_k = \log t_k$. So z-loss costs"
+    " nothing.",
     r"For a one-hot $t$, $\log t_k = -\infty$ for the absent classes: the minimum is a limit, as"
     r" without z-loss, but now the true class's logit tends to 0 and not to $+\infty$.",
 )
@@ -829,9 +831,9 @@ def z_loss_costs_nothing(t: Row, z: Row, lam: Real) -> None:
     r" $\tilde p = (1 - \eta) p + \tfrac{\eta}{K - 1} (1 - p) = a p + b$ with"
     r" $b = \tfrac{\eta}{K - 1}$ and $a = 1 - \eta - b$.",
     r"As $-\log \tilde p$ is cross-entropy for the noisy labels, its minimum is at the true noisy"
-    " probabilities, hence at the clean $p$. The weight is $w(p) = \\tfrac{ap}{ap + b}$: near 1 for"
-    " probable labels, near 0 for improbable ones, like GCE, but with the corner set by the noise"
-    " rate.",
+    r" probabilities, hence at the clean $p$. The weight is $w(p) = \tfrac{ap}{ap + b}$: near 1"
+    " for probable labels and near 0 for improbable ones, as with GCE, but here the noise rate"
+    " sets the bend.",
     "| wrong labels, noise rate known | corrected cross-entropy ({ref}`exercise"
     " <ex-family-forward>`) | its minimum is the clean $p$ |",
 )
@@ -865,10 +867,9 @@ def forward_correction(t: Row, p: Row, eta: Real) -> None:
 
 
 SHOWN = {
-    "But {eq}`eq-family-undo` also undoes it:": "truth 0.80  focal loss fits 0.627  undone 0.800",
-    "And do not wait for a low loss on held-out noisy labels: the noise has an entropy.": (
-        "40% wrong among 10 classes: at least 1.5519 nats"
-    ),
+    "But {eq}`eq-family-undo` also undoes this:": "truth 0.80  focal loss fits 0.627  undone 0.800",
+    "And do not wait for a low loss on held-out noisy labels: the loss cannot fall below the"
+    " entropy of the noise.": ("40% wrong among 10 classes: at least 1.5519 nats"),
     "One digit in twenty is an 8.": "5.1% positive, 1 to 19",
 }
 
