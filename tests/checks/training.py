@@ -180,8 +180,8 @@ def eq_backward(seed: int) -> None:
     r"Each logit $Z_{nk} = \sum_j H_{nj} W_{jk} + b_k$ multiplies the weight $W_{jk}$ by $H_{nj}$:"
     " sum over the samples, and you have the first line. It multiplies the unit $H_{nj}$ by"
     " $W_{jk}$: sum over the classes, and you have the second. A unit at 0 passes no slope; hence"
-    r" the mask $[H > 0]$, which is 1 where $H$ is positive and 0 elsewhere, and which $\odot$"
-    " multiplies in, entry by entry.",
+    r" the mask $[H > 0]$, which is 1 where $H$ is positive and 0 elsewhere. ($\odot$ multiplies"
+    " entry by entry.)",
 )
 @given(SEEDS)
 def each_line_backwards(seed: int) -> None:
@@ -616,7 +616,7 @@ def a_loss_bounds_the_error(model: list[Row], data: st.DataObject) -> None:
     r" z_k - z_y$, with $\hat y = \operatorname{softmax}(s z)$; its second derivative is the"
     r" variance of $z_k$ under $\hat y$, which is at least 0. Taking the mean preserves both.",
     "$L'(1) > 0$ says that smaller logits would lower the loss: on average, the logit that the"
-    " model expects, under its own probabilities, exceeds the logit of the truth. It is"
+    " model expects, under its own probabilities, exceeds the logit of the truth. The model is"
     " over-confident.",
 )
 @few

@@ -140,8 +140,9 @@ def what_the_weighted_mean_cancels(batch: list[tuple[Row, int]], weights: Row) -
 
 
 @says(
-    "Dividing by $N$, or by any constant, is linear in the samples, so the mean over random batches"
-    " *is* the loss on all data, and so is its gradient. A ratio of two sums is not linear:",
+    "Dividing by $N$, or by any constant, is linear in the samples, so the mean over random"
+    " batches *is* the loss on all data, and the same holds for its gradient. A ratio of two sums"
+    " is not linear:",
     r"Dividing by $\sum w$ cancels the weight of a batch of one, and its mean over small batches is"
     " not the loss on the data.",
 )

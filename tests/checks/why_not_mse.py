@@ -112,8 +112,8 @@ def eq_granted(twentieths: int, y: int, constant: Real) -> None:
     r" (\hat y (1 - \hat y))$, which cancels the factor; {eq}`eq-bce-gradient` has the details."
     " For squared error, nothing cancels it.",
     r"Behind a sigmoid, squared error's gradient carries the factor $\hat y (1 - \hat y)$. A"
-    r" confident mistake hardly teaches it anything; cross-entropy's gradient is $\hat y - y$, and"
-    " it is the only loss with this gradient.",
+    r" confident mistake hardly teaches the model anything; cross-entropy's gradient is $\hat y -"
+    " y$, and it is the only loss with this gradient.",
 )
 @few
 @given(reals(-12, 12), st.integers(0, 1))
