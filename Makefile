@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOG := $(VENV)/install.log
 SITE := _build/html/index.html
-NOTEBOOKS := $(wildcard book/*.ipynb)
+NOTEBOOKS := $(wildcard book/*/*.ipynb)
 SITE_SOURCES := _config.yml _toc.yml $(shell find book crossent tests/checks -type f -not -name '*.pyc' -not -path '*/.*')
 
 # $(call or_stop,SENTENCE): what a failed step says, in one sentence

@@ -62,7 +62,7 @@ whose difference it is. The tests hold crossent to its bound there, too, in ulp 
 crossent states a bound of 4 to 8 ulp in float64 and float32 and of 1 ulp in float16. Wider are, in
 float64: perplexity, 4 + 4 log PP; focal loss, 8 + γ; and gradients of soft or smoothed targets, 10
 ulp of their larger term, which may be 20 of the result; in float32: the sparse loss of more than
-65,536 logits and its gradient, 8 + 2.5 max |z|, as the rounding of every logit would have it.
+2,048 logits and its gradient, 8 + 2 max |z|, as the rounding of every logit would have it.
 
 {versions}.
 """

@@ -357,7 +357,7 @@ def borders() -> dict[str, tuple[int, bool]]:
     """Return the borders inside the package: how many, and whether they are rows."""
     found: dict[str, tuple[int, bool]] = {}
     for name, value in vars(_spans).items():
-        if name.isupper() and isinstance(value, int):
+        if name.isupper() and isinstance(value, int) and name != "ROOMS":
             if name == "SCRATCH":  # in bytes
                 found |= {f"SCRATCH / {size}": (value // size, False) for size in (4, 8)}
             else:

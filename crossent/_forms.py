@@ -6,11 +6,13 @@ scratch. The *target* is what was asked for; the *mass* of a class is its class 
 smoothed target. A loss has a *weight*, and its gradient a *scale*: the weight by the divisor.
 """
 
+from __future__ import annotations
+
 import math
 import sys
 import warnings
 from collections.abc import Callable
-from functools import partial, wraps
+from functools import wraps
 from typing import Any, NamedTuple, ParamSpec
 
 import numpy as np
@@ -18,13 +20,14 @@ from numpy.typing import NDArray
 
 from crossent._kernels import Kernel
 from crossent._kernels.fast import fits_float32
+from crossent._kernels.masses import Masses
 from crossent._spans import (
     SPAN,
     WIDE,
-    Array,
     Index,
     Shape,
     Span,
+    empty_like,
     map_spans,
     moved,
     rows_of,
@@ -51,26 +54,20 @@ class Labels(NamedTuple):
         y = self.labels[index].astype(np.intp, copy=False)
         return y if self.all_valid else np.where((y >= 0) & (y < self.classes), y, 0)
 
-    def rows(self, index: Index, _: Any) -> tuple[NDArray[Any], ...]:
+    def rows(self, index: Index, _: Any) -> tuple[Any, ...]:
         """Return the labels of a span, or the masses of all classes if they are smoothed."""
-        if self.smoothing == 0.0:
-            return (self.of(index).reshape(-1),)
-        return (self.masses(index, slice(0, self.classes)),)
-
-    def masses(self, index: Index, some: slice) -> Array:
-        """Return the masses of some classes in a span."""
         y = self.of(index).reshape(-1)
-        inside = np.flatnonzero((y >= some.start) & (y < some.stop))
-        one_hot = np.zeros((len(y), min(some.stop, self.classes) - some.start))
-        one_hot[inside, y[inside] - some.start] = 1.0
-        return masses(one_hot, self, index, some, self.classes)
+        if self.smoothing == 0.0:
+            return (y,)
+        return (Masses(y, None, weights_of(self, index), self.smoothing, self.classes),)
 
     def mass(self, index: Index) -> Weight:
         """Return the mass of each label of a span, as if not smoothed."""
         if self.class_weight is None:
             return 1.0
-        y = self.of(index)[..., None]
-        return np.take_along_axis(self.class_weight[index], y, -1).reshape(-1).astype(WIDE)
+        w = weights_of(self, index)
+        masses = Masses(self.of(index).reshape(-1), None, w, 0.0, self.classes)
+        return np.asarray(masses.hard())
 
     def asked(self) -> Any:
         """Tell which classes have a mass, if not smoothed."""
@@ -84,31 +81,32 @@ class Dense(NamedTuple):
     class_weight: NDArray[Any] | None
     smoothing: float
 
-    def rows(self, index: Index, _: Any) -> tuple[NDArray[Any], ...]:
+    def rows(self, index: Index, _: Any) -> tuple[Any, ...]:
         """Return the masses of the classes in a span."""
-        return (self.masses(index, slice(0, self.targets.shape[-1])),)
-
-    def masses(self, index: Index, some: slice) -> Array:
-        """Return the masses of some classes in a span."""
-        targets = rows_of(self.targets[..., some], index).astype(WIDE)
-        return masses(targets, self, index, some, self.targets.shape[-1])
+        targets = rows_of(self.targets, index)
+        w = weights_of(self, index)
+        return (Masses(None, targets, w, self.smoothing, self.targets.shape[-1]),)
 
     def mass(self, index: Index) -> Weight:
         """Return the sum of the masses of each row of a span, as if not smoothed."""
         if self.class_weight is None:
             return 1.0
-        mass = np.multiply(self.class_weight[index], self.targets[index], dtype=WIDE)
-        return row_sums(mass.reshape(-1, mass.shape[-1]))
+        (masses,) = self._replace(smoothing=0.0).rows(index, WIDE)
+        return row_sums(masses.of())
 
     def asked(self) -> Any:
         """Tell which classes have a mass, if not smoothed."""
         return self.targets != 0.0
 
 
-def masses(targets: Array, of: Labels | Dense, index: Index, some: slice, classes: int) -> Array:
-    """Return the masses of some classes in the rows of a span, from their targets."""
-    mass: Array = (1.0 - of.smoothing) * targets + of.smoothing / classes
-    return mass if of.class_weight is None else mass * rows_of(of.class_weight[..., some], index)
+def weights_of(target: Labels | Dense, index: Index) -> NDArray[Any] | None:
+    """Return the class weights of the rows of a span, or the one row that is theirs."""
+    w = target.class_weight
+    if w is None:
+        return None
+    if not any(w.strides[:-1]):
+        return np.asarray(w[(0,) * (w.ndim - 1)])[None]
+    return rows_of(w, index)
 
 
 class Pair(NamedTuple):
@@ -162,33 +160,25 @@ class Form(NamedTuple):
         own = x.dtype if x.ndim > 1 else WIDE
         each = np.empty(x.size // x.shape[-1], own) if self.reduction == "none" else None
         own = own if self.axis is None else x.dtype
-        gradient = np.empty(x.shape, own).reshape(-1, x.shape[-1]) if want_gradient else None
+        gradient = empty_like(x, own) if want_gradient else None
 
         def compute(index: Index, place: slice, scratch: NDArray[Any]) -> float:
             weight = self.weighted_mass(index) if self.kernel.of_labels else self.weights(index)
             scale = weight / divisor if divisor else 0.0 * weight
-            filled = None if gradient is None else gradient[place]
+            filled = None if gradient is None else gradient[index].reshape(-1, x.shape[-1])
             span = Span(rows_of(x, index), weight, scale, filled, scratch, x.size)
-            losses = self.kernel(span, *self.targets(index, scratch.dtype))
+            losses = self.kernel(span, *self.target.rows(index, scratch.dtype))
             if each is None:
                 return float(losses.sum(dtype=WIDE)) if span.is_large else total(losses)
             each[place] = losses
             return 0.0
 
-        # A long span has few labels, but masses as many as predictions.
-        long = self.kernel.of_labels and self.kernel.fast is not None
-        sums = map_spans(compute, x, long=long)
+        sums = map_spans(compute, x, long=self.kernel.fast is not None)
         if each is None:
             value = scalar(total(sums) / divisor if divisor else np.nan, dtype or x.dtype)
         else:
             value = each.reshape(x.shape[:-1]) if x.ndim > 1 else scalar(each[0], x.dtype)
-        return value, None if gradient is None else self.restore(gradient.reshape(x.shape))
-
-    def targets(self, index: Index, dtype: Any) -> tuple[Any, ...]:
-        """Return what the kernel is told of a span: see `Kernel`."""
-        if self.kernel.takes_pieces(self.predictions) and not isinstance(self.target, Pair):
-            return (partial(self.target.masses, index),)
-        return self.target.rows(index, dtype)
+        return value, None if gradient is None else self.restore(gradient)
 
     def weights(self, index: Index) -> Any:
         """Return the weights of the elements of a span, 0 for what does not count."""

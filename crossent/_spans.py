@@ -4,7 +4,8 @@ A span fits the cache, so that no temporary is ever the size of the logits. Any 
 classes and any strides are taken: what is not contiguous is copied a span at a time.
 """
 
-import math
+from __future__ import annotations
+
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -29,11 +30,13 @@ WIDE = np.dtype(np.float64)
 # In predictions
 SPAN = 1 << 15  # 256 KiB in float64, which fits a second-level cache with what is made of it
 LONG = 1 << 21  # of what is done in tiles: makes light of what is done once per span
-LARGE = 1 << 16  # above this, fast kernels, and float32 in float32
+LARGE = 1 << 11  # above this, float32 in float32, and faster ways with a wider bound
 SHARED = 1 << 20  # above this, threads share the spans
 
-ROWS = 1 << 15  # at most in a span
-SCRATCH = 1 << 20  # bytes
+ROWS = 1 << 14  # of two or more classes, at most in a span
+TURNED = 255  # classes at most for rows to stay side by side in memory, as channels first are
+SCRATCH = 1 << 19  # bytes of each room for a tile
+ROOMS = 2
 
 
 def default_num_threads() -> int:
@@ -72,8 +75,8 @@ class Span(NamedTuple):
     x: NDArray[Any]  # (R, C), contiguous, in the dtype of the input
     weight: Any  # of each loss: a number or (R,)
     scale: Any  # of each gradient: a number or (R,)
-    gradient: NDArray[Any] | None  # where the gradient goes: (R, C); None if it is not wanted
-    scratch: NDArray[Any]  # in the dtype to compute in
+    gradient: Any  # where the gradient goes: (R, C); None if it is not wanted
+    scratch: NDArray[Any]  # (ROOMS, …), in the dtype to compute in
     size: int  # predictions in the whole array: what is fast enough depends on it
 
     @property
@@ -81,19 +84,38 @@ class Span(NamedTuple):
         """Whether it is part of a large array."""
         return self.size > LARGE
 
-    def take(self, rows: Any) -> "Span":
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """What it is computed in."""
+        return self.scratch.dtype
+
+    def take(self, rows: Any) -> Span:
         """Return a span of some of the rows."""
         weight, scale = (w if isinstance(w, float) else w[rows] for w in (self.weight, self.scale))
         gradient = None if self.gradient is None else self.gradient[rows]
         return Span(self.x[rows], weight, scale, gradient, self.scratch, self.size)
 
-    def tiles(self) -> Iterator[tuple[slice, "Span"]]:
+    def tiles(self) -> Iterator[tuple[slice, Span]]:
         """Cut the span into tiles that fit the scratch: which rows, and the span of them."""
         count, classes = self.x.shape
-        step = max(1, self.scratch.size // classes)
+        step = max(1, self.scratch.shape[1] // classes)
         for start in range(0, count, step):
             rows = slice(start, min(start + step, count))
             yield rows, self if step >= count else self.take(rows)
+
+    def parts(self, some: NDArray[np.bool_]) -> Iterator[tuple[Any, Span]]:
+        """Copy some of the rows, as many at a time as a span holds: which, and the span of them."""
+        rows = np.flatnonzero(some)
+        step = max(1, SPAN // self.x.shape[1])
+        for start in range(0, len(rows), step):
+            # A single row is a view.
+            which = rows[start : start + step] if step > 1 else slice(rows[start], rows[start] + 1)
+            yield which, self.take(which)
+
+    def widened(self) -> Span:
+        """Return the same to be computed in `WIDE`."""
+        scratch = np.empty((ROOMS, min(self.x.size, SCRATCH // WIDE.itemsize)), WIDE)
+        return self._replace(scratch=scratch)
 
 
 def spans(batch: Shape, limit: int) -> Iterator[tuple[Index, slice]]:
@@ -119,8 +141,32 @@ def moved(array: NDArray[Any], source: int, target: int) -> NDArray[Any]:
 
 
 def rows_of(array: NDArray[Any], index: Index) -> NDArray[Any]:
-    """Return a span of an array whose last axis is not part of the batch, as contiguous rows."""
-    return np.ascontiguousarray(array[index]).reshape(-1, array.shape[-1])
+    """Return a span of an array whose last axis is not part of the batch, as rows.
+
+    They are contiguous, or turned: a row beside the other.
+    """
+    rows = array[index].reshape(-1, array.shape[-1])
+    return rows if is_turned(rows) else np.ascontiguousarray(rows)
+
+
+def is_turned(rows: NDArray[Any]) -> bool:
+    """Tell whether rows lie side by side in memory, instead of one after the other."""
+    return rows.strides[0] == rows.itemsize and 1 < rows.shape[1] <= TURNED < len(rows)
+
+
+def side_by_side(x: NDArray[Any]) -> int:
+    """Return how many rows of an array lie side by side in memory, as with channels first."""
+    count = 1
+    for length, stride in zip(x.shape[-2::-1], x.strides[-2::-1], strict=True):
+        if stride != count * x.itemsize:
+            break
+        count *= length
+    return count if x.shape[-1] <= TURNED < count else 1
+
+
+def empty_like(x: NDArray[Any], dtype: Any) -> NDArray[Any]:
+    """Return an array of the shape of another, its rows side by side in memory if those are."""
+    return np.empty_like(x, dtype, order="K" if side_by_side(x) > 1 else "C")
 
 
 def drained(queue: deque[Any]) -> Iterator[Any]:
@@ -170,41 +216,35 @@ def in_threads(begin: Callable[[], Callable[..., Any]], jobs: list[Any], size: i
     return [done[place] for place in range(len(jobs))]
 
 
-def map_spans(compute: Callable[..., Any], x: NDArray[Any], *, long: bool) -> list[Any]:
-    """Return what is computed of each span of ``x``: of its index, its place and a scratch."""
+def map_spans(
+    compute: Callable[..., Any],
+    *arrays: NDArray[Any],
+    long: bool,
+    wide: bool = False,
+    rooms: int = ROOMS,
+) -> list[Any]:
+    """Return what is computed of each span of arrays: of its index, its place and a scratch."""
+    x = arrays[0]
     classes = x.shape[-1]
-    dtype = np.dtype(np.float32) if x.size > LARGE and x.itemsize < 8 else WIDE
-    length = min(SCRATCH // dtype.itemsize, max(classes, x.size))
+    narrow = x.size > LARGE and not wide and max(each.itemsize for each in arrays) < WIDE.itemsize
+    dtype = np.dtype(np.float32) if narrow else WIDE
+    length = min(SCRATCH // dtype.itemsize, x.size)
+    if x.size <= SPAN and classes:  # the rest would take longer
+        return [compute((), slice(0, x.size // classes), np.empty((rooms, length), dtype))]
 
     def begin() -> Callable[[tuple[Index, slice]], Any]:
-        scratch = np.empty(length, dtype)
+        scratch = np.empty((rooms, length), dtype)
         return lambda span: compute(*span, scratch)
 
     # What is not contiguous is copied, so it is taken in short spans.
-    predictions = LONG if long and x.flags.c_contiguous else SPAN
-    limit = max(1, min(predictions // classes, ROWS))
+    turned = [side_by_side(each) for each in arrays]
+    are_views = all(
+        count > 1 or each.flags.c_contiguous for count, each in zip(turned, arrays, strict=True)
+    )
+    predictions = LONG if long and are_views else SPAN
+    limit = max(1, min(predictions // classes, ROWS if classes > 1 else SPAN))
+    limit = min([limit, *(count for count in turned if count > 1)])
     return in_threads(begin, list(spans(x.shape[:-1], limit)), x.size)
-
-
-@np.errstate(all="ignore")
-def map_rows(kernel: Callable[[Array], Array], x: NDArray[Any], dtype: Any) -> NDArray[Any]:
-    """Apply a kernel to the last axis of an array."""
-    *batch, classes = x.shape
-    result = np.empty(0)
-    for index, place in spans(tuple(batch), max(1, SPAN // classes)):
-        done = kernel(rows_of(x, index).astype(WIDE))
-        if place.start == 0:
-            result = np.empty((math.prod(batch), *done.shape[1:]), dtype)
-        result[place] = done
-    return result.reshape((*batch, *result.shape[1:]))
-
-
-@np.errstate(all="ignore")
-def fill_rows(kernel: Fill, x: NDArray[Any], result: NDArray[Any]) -> NDArray[Any]:
-    """Apply a kernel to each row of an array."""
-    for index in np.ndindex(*x.shape[:-1]):
-        kernel(x[index], result[(*index, ...)])
-    return result
 
 
 def pieces(row: NDArray[Any]) -> Iterator[tuple[slice, Array]]:

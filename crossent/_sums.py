@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crossent._spans import SPAN, WIDE, Array
+from crossent._spans import SPAN, WIDE, Array, is_turned
 
 
 def row_sums(x: Array) -> Array:
@@ -24,16 +24,20 @@ def row_sums(x: Array) -> Array:
     exponent = np.frexp(x.max(axis=1) * x.shape[1])[1]
     cut = np.ldexp(1.0, exponent)[:, None]
     high = (x + cut) - cut
-    sums: Array = high.sum(axis=1) + (x - high).sum(axis=1)
+    sums: Array = np.einsum("ij->i", high) + np.einsum("ij->i", x - high)
     # An infinite term cannot be cut.
     uncut = np.isnan(sums)
     return np.where(uncut, x.sum(axis=1), sums) if np.count_nonzero(uncut) else sums
 
 
-def sums_of(terms: Callable[..., Array], *rows: NDArray[Any]) -> Array:
+def sums_of(
+    terms: Callable[..., Array],
+    *rows: NDArray[Any],
+    add_up: Callable[[Array], Array] = row_sums,
+) -> Array:
     """Return the sums of terms ≥ 0 of rows, a span of classes at a time."""
     pieces = [
-        row_sums(terms(*(each[:, start : start + SPAN].astype(WIDE) for each in rows)))
+        add_up(terms(*(each[:, start : start + SPAN].astype(WIDE) for each in rows)))
         for start in range(0, rows[0].shape[1], SPAN)
     ]
     return pieces[0] if len(pieces) == 1 else row_sums(np.stack(pieces, axis=1))
@@ -51,10 +55,15 @@ def block_sums(x: NDArray[Any]) -> NDArray[Any]:
     """
     block = 512 if x.itemsize == 4 else 32
     rows, classes = x.shape
+    if is_turned(x):
+        sums = np.zeros(rows)
+        for start in range(0, classes, 16):
+            sums += x[:, start : start + 16].sum(axis=1)
+        return sums
     whole = classes - classes % block
     if whole == 0:
         return np.asarray(np.einsum("ij->i", x))
-    blocks = np.einsum("ijk->ij", x[:, :whole].reshape(rows, -1, block))
+    blocks = np.einsum("ijk->ij", x[:, :whole].reshape(rows, whole // block, block))
     sums = block_sums(blocks.astype(WIDE, copy=False))
     if whole < classes:
         sums += np.einsum("ij->i", x[:, whole:])

@@ -4,19 +4,28 @@ Each function takes the name the caller knows the argument by, and returns the a
 the rest of the package works with.
 """
 
+from __future__ import annotations
+
 import math
 import operator
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from typing import Any, Literal, NamedTuple, NoReturn, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crossent._arrays import Floats, as_array, element, floating, real, refuse_dtype
-from crossent._spans import SPAN, Shape, moved, spans
+from crossent._spans import SHARED, SPAN, Index, Shape, in_threads, is_turned, moved, rows_of, spans
+from crossent._sums import block_sums
 
 Reduction = Literal["none", "sum", "mean", "weighted_mean"]
+REDUCTIONS = get_args(Reduction)
+
+CHECKED = 1 << 18  # probabilities at a time
+ROUGH = 1 << 13  # at a time in a product, which BLAS then leaves to a single thread
+ONES: dict[int, NDArray[Any]] = {4: np.ones(64, np.float32), 8: np.ones(64)}
 
 
 def number(name: str, value: float, low: float, high: float, rule: str) -> float:
@@ -65,9 +74,9 @@ def log_base(base: float | None) -> float:
 
 def reduction(value: str) -> None:
     """Refuse an unknown reduction."""
-    known = get_args(Reduction)
-    if value not in known:
-        raise ValueError(f"reduction is {value!r}: it must be one of {', '.join(map(repr, known))}")
+    if value not in REDUCTIONS:
+        known = ", ".join(map(repr, REDUCTIONS))
+        raise ValueError(f"reduction is {value!r}: it must be one of {known}")
 
 
 def axes(name: str, array: Floats, axis: int | tuple[int, ...] | None) -> tuple[int, ...]:
@@ -110,6 +119,8 @@ def same_shape(arrays: dict[str, Floats]) -> None:
 def same_classes(arrays: dict[str, Floats], axes: dict[str, int]) -> None:
     """Refuse arrays whose class axes differ or whose other axes do not broadcast."""
     classes = {(axes[name], array.shape[axes[name]]) for name, array in arrays.items()}
+    if len(classes) == 1 and len({array.shape for array in arrays.values()}) == 1:
+        return
     with suppress(ValueError):
         np.broadcast_shapes(*(array.shape for array in arrays.values()))
         if len(classes) == 1:
@@ -164,8 +175,12 @@ def _probabilities(
     name: str, array: Floats, remedy: str, counts: Callable[[], Any]
 ) -> tuple[Floats, NDArray[np.bool_] | None]:
     """Return probabilities, and if any is not in [0, 1], which are none and do not count."""
-    parts = (array[index] for index, _ in spans(array.shape, SPAN))
-    if all(part.min(initial=0.0) >= 0.0 and part.max(initial=1.0) <= 1.0 for part in parts):
+
+    def is_plain(index: Index) -> bool:
+        return _in_unit_interval(array[index])
+
+    pieces = [index for index, _ in spans(array.shape, SHARED)]
+    if all(in_threads(lambda: is_plain, pieces, array.size)):
         return array, None
     none = ~((array >= 0.0) & (array <= 1.0 + tolerance(array.dtype)))
     bad = none & counts()
@@ -187,7 +202,16 @@ def distribution(
 
     A row with something that does not count and is no probability has no sum to look at.
     """
-    batch = _without(axis, array.shape)
+    batch, allowed = _without(axis, array.shape), tolerance(array.dtype, array.shape[axis])
+    given = moved(array, axis, -1)
+
+    def is_plain(index: Index) -> bool:
+        x = rows_of(given, index)
+        return _in_unit_interval(x) and bool(_is_one(_rough_sums(x), allowed).all())
+
+    indices = [index for index, _ in spans(batch, max(1, CHECKED // given.shape[-1]))]
+    if all(in_threads(lambda: is_plain, indices, array.size)):
+        return array
 
     def counts() -> Any:
         entries = np.broadcast_to(counted.entries(), (*batch, array.shape[axis]))
@@ -196,25 +220,74 @@ def distribution(
         return moved(entries, -1, axis)
 
     found, none = _probabilities(name, array, remedy, counts)
-    rows, allowed = moved(found, axis, -1), tolerance(array.dtype, array.shape[axis])
-    kept: Any = None
-    for index, span in spans(batch, max(1, SPAN // rows.shape[-1])):
-        sums = rows[index].sum(axis=-1, dtype=np.float64).reshape(-1)
-        wrong = np.abs(sums - 1.0) > allowed
-        if np.count_nonzero(wrong):
-            kept = np.broadcast_to(counted.rows(), batch) if kept is None else kept
-            wrong &= kept[index].reshape(-1)
-            if none is not None:
-                wrong &= ~moved(none, axis, -1)[index].any(axis=-1).reshape(-1)
-        if np.count_nonzero(wrong):
-            first = int(np.argmax(wrong))
-            at: list[Any] = list(map(int, np.unravel_index(span.start + first, batch)))
-            at.insert(axis, ":")
-            raise ValueError(
-                f"{element(name, tuple(at))} sums to {sums[first]:.9g}, not 1 (within "
-                f"{allowed:.1g}): divide counts or weights by their sum{remedy}"
-            )
+    rows = moved(found, axis, -1)
+    rows_that_count = cache(lambda: np.broadcast_to(counted.rows(), batch))
+
+    def wrong(span: tuple[Index, slice]) -> tuple[int, float] | None:
+        """Return the first row that does not sum to 1 though it counts, and its sum."""
+        index, place = span
+        x = rows_of(rows, index)
+        doubtful = np.flatnonzero(~_is_one(_rough_sums(x), allowed))
+        if len(doubtful) == 0:
+            return None
+        x = x if len(doubtful) == len(x) else x[doubtful]
+        sums = x.sum(axis=-1, dtype=np.float64)
+        bad = np.abs(sums - 1.0) > allowed
+        bad &= rows_that_count()[index].reshape(-1)[doubtful]
+        if none is not None:
+            bad &= ~moved(none, axis, -1)[index].any(axis=-1).reshape(-1)[doubtful]
+        if not np.count_nonzero(bad):
+            return None
+        first = int(np.argmax(bad))
+        return place.start + int(doubtful[first]), sums[first]
+
+    pieces = list(spans(batch, max(1, CHECKED // rows.shape[-1])))
+    for found_wrong in filter(None, in_threads(lambda: wrong, pieces, array.size)):
+        first, its_sum = found_wrong
+        at: list[Any] = list(map(int, np.unravel_index(first, batch)))
+        at.insert(axis, ":")
+        raise ValueError(
+            f"{element(name, tuple(at))} sums to {its_sum:.9g}, not 1 (within "
+            f"{allowed:.1g}): divide counts or weights by their sum{remedy}"
+        )
     return found
+
+
+def _in_unit_interval(x: NDArray[Any]) -> bool:
+    """Tell whether all of x is in [0, 1]."""
+    if x.dtype.kind not in "iub":
+        # As unsigned integers they have the same order, and −0, negative numbers and nan are above
+        # all others: a single pass, in 16 bits, too.
+        unsigned, one = _unsigned(x.dtype)
+        if x.view(unsigned).max(initial=0) <= one:
+            return True
+    return bool(x.min(initial=0.0) >= 0.0 and x.max(initial=1.0) <= 1.0)
+
+
+@cache
+def _unsigned(dtype: np.dtype[Any]) -> tuple[np.dtype[Any], int]:
+    """Return the unsigned integers of the size of a float, and what 1 is as one of them."""
+    unsigned = np.dtype(f"u{dtype.itemsize}")
+    return unsigned, int(np.ones((), dtype).view(unsigned))
+
+
+def _is_one(sums: NDArray[Any], allowed: float) -> NDArray[np.bool_]:
+    """Tell which are 1 though rounded as in `_rough_sums`: within half of what is allowed."""
+    close: NDArray[np.bool_] = np.abs(sums - 1.0) <= allowed / 2.0
+    return close
+
+
+def _rough_sums(x: NDArray[Any]) -> NDArray[Any]:
+    """Return the sums of rows of numbers in [0, 1], with a rounding below half the `tolerance`."""
+    x = x.astype(np.float64 if x.dtype == np.float64 else np.float32, copy=False)
+    count, classes = x.shape
+    if classes > len(ONES[4]) or is_turned(x):
+        return block_sums(x)
+    ones, sums = ONES[x.itemsize][:classes], np.empty(count, x.dtype)
+    rows = ROUGH // classes
+    for start in range(0, count, rows):
+        np.dot(x[start : start + rows], ones, out=sums[start : start + rows])
+    return sums
 
 
 def scores(name: str, value: ArrayLike, axis: int) -> tuple[Floats, int]:
@@ -243,6 +316,8 @@ def labels(
     kept, rows = None, None
     if ignore_index is not None:
         kept = found != _integer("ignore_index", ignore_index)
+    if found.view(f"u{found.itemsize}").max(initial=0) < classes:  # negative ones are large, too
+        return found, kept, True
     for span, place in spans(found.shape, SPAN):
         wrong = ((found[span] < 0) | (found[span] >= classes)).reshape(-1)
         if not np.count_nonzero(wrong):

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from crossent import _arrays, _validate
-from crossent._kernels import careful, long
-from crossent._spans import SPAN, WIDE, Array, Fill, fill_rows, map_rows, scalar
+from crossent import _arrays, _kernels, _validate
+from crossent._kernels import Function
+from crossent._spans import WIDE, scalar
 
 
 def logsumexp(
@@ -52,6 +51,9 @@ def logsumexp(
     largest logit then matters more than all digits of the result. The losses do not go through
     this function.
 
+    More than 2,048 logits within 10 ulp (float32: :math:`8 + 2 \max_k |z_k|` ulp, where no logit
+    counts for more than 88) of the same, which is faster.
+
     The same as ``scipy.special.logsumexp``, whose default is all axes, and ``torch.logsumexp``,
     which has no default.
 
@@ -70,11 +72,7 @@ def logsumexp(
     reduced = _validate.axes("z", array, axis)
     rows, _ = _joined(array, reduced)
     whole = len(reduced) == array.ndim
-    dtype = WIDE if whole else array.dtype
-    if rows.shape[-1] > SPAN:
-        result = fill_rows(long.logsumexp, rows, np.empty(rows.shape[:-1], dtype))
-    else:
-        result = map_rows(careful.logsumexp, rows, dtype)
+    result = _kernels.LOGSUMEXP(rows, 1, WIDE if whole else array.dtype)[..., 0]
     if whole:
         result = np.asarray(scalar(result[()], array.dtype))
     return np.expand_dims(result, reduced)[()] if keepdims else result[()]
@@ -108,6 +106,9 @@ def softmax(z: ArrayLike, *, axis: int | tuple[int, ...] | None = -1) -> NDArray
     :math:`z_k - z_{\max}` is repaired. A logit of −∞ gets 0. A single +∞ gets 1; two of them have
     no limit and give nan there, as do rows of −∞ only; a nan gives nan in its own row.
 
+    More than 2,048 logits within 8 ulp (float32: :math:`8 + 2 \max_k |z_k|` ulp, where no logit
+    counts for more than 88), which is faster. In float32 a probability below 1e-37 may be 0 there.
+
     ``scipy.special.softmax``, ``torch.softmax`` and ``tf.nn.softmax`` give the same up to
     :math:`4 + |z_k - z_{\max}|` ulp, and nan for +∞. Of these, only SciPy takes several axes, by
     default all; ``keras.ops.softmax`` takes several, too.
@@ -124,7 +125,7 @@ def softmax(z: ArrayLike, *, axis: int | tuple[int, ...] | None = -1) -> NDArray
     >>> crossent.softmax([0.0, 0.0])
     array([0.5, 0.5])
     """
-    return _along(careful.softmax, long.softmax, z, axis)
+    return _along(_kernels.SOFTMAX, z, axis)
 
 
 def log_softmax(z: ArrayLike, *, axis: int | tuple[int, ...] | None = -1) -> NDArray[Any]:
@@ -156,6 +157,9 @@ def log_softmax(z: ArrayLike, *, axis: int | tuple[int, ...] | None = -1) -> NDA
     A logit of −∞ gets −∞. A single +∞ gets 0 and the others −∞; two of them have no limit and give
     nan there, as do rows of −∞ only; a nan gives nan in its own row.
 
+    More than 2,048 logits within 8 ulp (float32: :math:`8 + 2 \max_k |z_k|` ulp, where no logit
+    counts for more than 88), which is faster.
+
     References
     ----------
     P. Blanchard, D. J. Higham and N. J. Higham, "Accurately computing the log-sum-exp and softmax
@@ -167,7 +171,7 @@ def log_softmax(z: ArrayLike, *, axis: int | tuple[int, ...] | None = -1) -> NDA
     >>> crossent.log_softmax([40.0, 0.0])
     array([-4.24835426e-18, -4.00000000e+01])
     """
-    return _along(careful.log_softmax, long.log_softmax, z, axis)
+    return _along(_kernels.LOG_SOFTMAX, z, axis)
 
 
 def sigmoid(z: ArrayLike) -> Any:
@@ -192,7 +196,8 @@ def sigmoid(z: ArrayLike) -> Any:
 
     Notes
     -----
-    Within 4 ulp (float16: 1 ulp). The same as ``scipy.special.expit``.
+    Within 4 ulp (float16: 1 ulp). The same as ``scipy.special.expit``. Of more than 2,048 logits
+    those below -87 (float64: -708) may give 0.
 
     References
     ----------
@@ -205,7 +210,7 @@ def sigmoid(z: ArrayLike) -> Any:
     >>> crossent.sigmoid(0.0)
     np.float64(0.5)
     """
-    return _elementwise(careful.sigmoid, z)
+    return _elementwise(_kernels.SIGMOID, z)
 
 
 def log_sigmoid(z: ArrayLike) -> Any:
@@ -243,21 +248,16 @@ def log_sigmoid(z: ArrayLike) -> Any:
     >>> crossent.log_sigmoid(40.0)
     np.float64(-4.248354255291589e-18)
     """
-    return _elementwise(careful.log_sigmoid, z)
+    return _elementwise(_kernels.LOG_SIGMOID, z)
 
 
-def _along(
-    kernel: Callable[[Array], Array],
-    long_kernel: Fill,
-    z: ArrayLike,
-    axis: int | tuple[int, ...] | None,
-) -> NDArray[Any]:
+def _along(function: Function, z: ArrayLike, axis: int | tuple[int, ...] | None) -> NDArray[Any]:
     array = _arrays.floating("z", z)
-    rows, order = _joined(array, _validate.axes("z", array, axis))
-    if rows.shape[-1] > SPAN:
-        result = fill_rows(long_kernel, rows, np.empty(rows.shape, array.dtype))
-    else:
-        result = map_rows(kernel, rows, array.dtype)
+    axes = _validate.axes("z", array, axis)
+    if axes == (array.ndim - 1,):
+        return function(array, array.shape[-1], array.dtype)
+    rows, order = _joined(array, axes)
+    result = function(rows, rows.shape[-1], array.dtype)
     ordered = result.reshape([array.shape[one] for one in order])
     return ordered.transpose(np.argsort(order))[()]
 
@@ -270,6 +270,6 @@ def _joined(array: NDArray[Any], axes: tuple[int, ...]) -> tuple[NDArray[Any], l
     return array.transpose(order).reshape(*kept, joined), order
 
 
-def _elementwise(kernel: Callable[[Array], Array], z: ArrayLike) -> Any:
+def _elementwise(function: Function, z: ArrayLike) -> Any:
     array = _arrays.floating("z", z)
-    return map_rows(kernel, array[..., None], array.dtype)[..., 0][()]
+    return function(array[..., None], 1, array.dtype)[..., 0][()]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,9 +9,9 @@ from numpy.typing import ArrayLike
 
 from crossent import _arrays, _kernels, _validate
 from crossent._forms import FORMS, Dense, Form, differentiable
-from crossent._kernels import divergences
-from crossent._spans import SPAN, WIDE, Array, map_rows, moved, rows_of, scalar, spans
-from crossent._sums import sums_of
+from crossent._kernels import information
+from crossent._kernels.information import Measure
+from crossent._spans import WIDE, moved, scalar
 from crossent.losses import sparse_categorical_cross_entropy_with_logits
 
 
@@ -48,8 +46,9 @@ def entropy(p: ArrayLike, *, axis: int = -1, base: float | None = None) -> Any:
 
     Notes
     -----
-    Within 4 ulp (float16: 1 ulp). An outcome of probability 0 adds nothing. Nothing is
-    renormalized: ``scipy.stats.entropy`` divides by the sum.
+    Within 4 ulp (float16: 1 ulp); more than 2,048 probabilities within 12 ulp, which is faster. An
+    outcome of probability 0 adds nothing. Nothing is renormalized: ``scipy.stats.entropy`` divides
+    by the sum.
 
     References
     ----------
@@ -62,7 +61,7 @@ def entropy(p: ArrayLike, *, axis: int = -1, base: float | None = None) -> Any:
     >>> crossent.entropy([0.5, 0.25, 0.25], base=2)
     np.float64(1.5)
     """
-    return _information(divergences.entropy_terms, {"p": p}, axis, base)
+    return _information(information.ENTROPY, {"p": p}, axis, base)
 
 
 def cross_entropy(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | None = None) -> Any:
@@ -90,8 +89,8 @@ def cross_entropy(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | N
 
     Notes
     -----
-    Within 4 ulp (float16: 1 ulp). An outcome with p = 0 adds nothing, whatever q is. Not
-    symmetric, and H(p, p) is H(p), not 0.
+    Within 4 ulp (float16: 1 ulp); more than 2,048 probabilities within 12 ulp, which is faster. An
+    outcome with p = 0 adds nothing, whatever q is. Not symmetric, and H(p, p) is H(p), not 0.
 
     References
     ----------
@@ -104,7 +103,7 @@ def cross_entropy(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | N
     >>> crossent.cross_entropy([0.5, 0.5], [0.25, 0.75], base=2)
     np.float64(1.207518749639422)
     """
-    return _information(divergences.cross_entropy_terms, {"p": p, "q": q}, axis, base)
+    return _information(information.CROSS_ENTROPY, {"p": p, "q": q}, axis, base)
 
 
 def kl_divergence(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | None = None) -> Any:
@@ -137,7 +136,8 @@ def kl_divergence(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | N
     :math:`\sum_k p_k \log(p_k / q_k)`. Where rounding makes their sums differ by δ, so do the two,
     and δ may be more than all of a small divergence: the textbook's sum may then be negative. This
     one is never negative in a base above 1, and 0 only for p = q or where the dtype has no number
-    so small.
+    so small. More than 2,048 probabilities within 8 ulp (float64: :math:`10 + 4 / \sqrt{D}` ulp,
+    where no divergence D counts for less than :math:`2^{-14}` nats), which is faster.
 
     The sum over ``scipy.special.kl_div``. ``scipy.stats.entropy(p, q)``, which renormalizes, and
     ``scipy.special.rel_entr`` are the textbook's form; ``torch.nn.functional.kl_div`` wants log q
@@ -154,7 +154,7 @@ def kl_divergence(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | N
     >>> crossent.kl_divergence([0.5, 0.5], [0.25, 0.75], base=2)
     np.float64(0.2075187496394219)
     """
-    return _information(divergences.kl_terms, {"p": p, "q": q}, axis, base)
+    return _information(information.KL, {"p": p, "q": q}, axis, base)
 
 
 def js_divergence(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | None = None) -> Any:
@@ -183,7 +183,9 @@ def js_divergence(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | N
 
     Notes
     -----
-    Within 6 ulp (float16: 1 ulp), also where p and q are nearly equal. The square of
+    Within 6 ulp (float16: 1 ulp), also where p and q are nearly equal; more than 2,048
+    probabilities within 6 ulp (float64: :math:`10 + 4 / \sqrt{J}` ulp, where no divergence J counts
+    for less than :math:`2^{-14}` nats), which is faster. The square of
     ``scipy.spatial.distance.jensenshannon``, which is the distance and renormalizes its input.
 
     References
@@ -197,7 +199,7 @@ def js_divergence(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | N
     >>> crossent.js_divergence([1.0, 0.0], [0.0, 1.0], base=2)
     np.float64(1.0)
     """
-    return _information(divergences.js_terms, {"p": p, "q": q}, axis, base)
+    return _information(information.JS, {"p": p, "q": q}, axis, base)
 
 
 def perplexity(
@@ -244,7 +246,7 @@ def perplexity(
     The exponential of the mean loss, of a "weighted_mean" if there are weights: over batches of
     different size, average the losses of all elements first. The exponential turns the last bit of
     the mean into log PP bits: the error is at most 4 + 4 log PP ulp (float16: 1 ulp), for more than
-    65,536 logits that of their mean loss times log PP. A mean over nothing is nan with a
+    2,048 logits that of their mean loss times log PP. A mean over nothing is nan with a
     RuntimeWarning.
 
     References
@@ -271,7 +273,7 @@ def perplexity(
 
 @np.errstate(all="ignore")
 def _information(
-    terms: Callable[..., Array], arguments: dict[str, ArrayLike], axis: int, base: float | None
+    measure: Measure, arguments: dict[str, ArrayLike], axis: int, base: float | None
 ) -> Any:
     """Sum non-negative terms over the class axis, in units of the base."""
     arrays = {name: _arrays.floating(name, value) for name, value in arguments.items()}
@@ -279,19 +281,18 @@ def _information(
         name: _validate.class_axis(name, array, axis) - array.ndim for name, array in arrays.items()
     }
     log_base = _validate.log_base(base)
-    _validate.same_classes(arrays, positions)
+    if len(arrays) > 1:
+        _validate.same_classes(arrays, positions)
     arrays = {
         name: _validate.distribution(name, array, positions[name] + array.ndim)
         for name, array in arrays.items()
     }
-    last = (moved(array, positions[name], -1) for name, array in arrays.items())
-    rows = np.broadcast_arrays(*last)
-    *batch, classes = rows[0].shape
-    dtype = _arrays.common_dtype(*arrays.values())
-    result = np.empty(math.prod(batch), dtype if batch else WIDE)
-    for index, place in spans(tuple(batch), max(1, SPAN // classes)):
-        result[place] = sums_of(terms, *(rows_of(each, index) for each in rows)) / log_base
-    return result.reshape(batch) if batch else scalar(result[0], dtype)
+    rows = [moved(array, positions[name], -1) for name, array in arrays.items()]
+    if rows[0].shape != rows[-1].shape:
+        rows = list(np.broadcast_arrays(*rows))
+    dtype, one = _arrays.common_dtype(*arrays.values()), rows[0].ndim == 1
+    result = measure(*rows, dtype=WIDE if one else dtype, unit=log_base)
+    return scalar(result[()], dtype) if one else result
 
 
 def entropy_with_logits(logits: ArrayLike, *, axis: int = -1, base: float | None = None) -> Any:
@@ -326,6 +327,9 @@ def entropy_with_logits(logits: ArrayLike, *, axis: int = -1, base: float | None
     one at +∞ leaves no surprise. Two of these have no limit and give nan, as do rows of −∞ only and
     a nan.
 
+    More than 2,048 logits within 8 ulp (float32: :math:`8 + 2 \max_k |z_k|` ulp, where no logit
+    counts for more than 88), which is faster.
+
     The same as ``torch.distributions.Categorical(logits=z).entropy()``.
 
     References
@@ -343,11 +347,9 @@ def entropy_with_logits(logits: ArrayLike, *, axis: int = -1, base: float | None
     axis = _validate.class_axis("logits", array, axis)
     log_base = _validate.log_base(base)
 
-    def kernel(z: Array) -> Array:
-        return divergences.entropy_logits(z) / log_base
-
+    rows = moved(array, axis, -1)
     one = array.ndim == 1
-    result = map_rows(kernel, moved(array, axis, -1), WIDE if one else array.dtype)
+    result = _kernels.entropy_logits(log_base)(rows, 1, WIDE if one else array.dtype)[..., 0]
     return scalar(result[()], array.dtype) if one else result
 
 
@@ -401,6 +403,10 @@ def kl_divergence_with_logits(
     :math:`\log(1 + \sum_k p_k (e^{x_k} - 1 - x_k))`, a sum of terms ≥ 0. Below 1e-307 nats digits
     may be lost. Infinite logits give the limit: infinite where p has mass and q has none, while a
     class at −∞ in both adds nothing; nan only where there is none.
+
+    Of more than 2,048 logits in float64 a divergence D of 1e-5 nats or more is within
+    :math:`10 + 3 / \sqrt{D} + 2 \max_k |z_k| / T` ulp, where no logit z counts for more than 700 T,
+    and the gradient within :math:`10 + 2 \max_k |z_k| / T` instead of 6, which is faster.
 
     ``grad`` and ``value_and_grad`` give the gradient with respect to ``q_logits``, the second
     argument: :math:`(q_j - p_j) / T` in units of the base, the gradient of the sum of what is

@@ -75,7 +75,7 @@ def linear_cross_entropy(
     -----
     That loss of ``hidden @ weight.T + bias``, with the rounding of NumPy's matrix product in the
     common dtype (float32 for 16 bits) and, for these logits, the error that it states for more
-    than 65,536 of them (smoothed, in float64, 10 + 2 max abs(logits) ulp). Half a million logits
+    than 2,048 of them (smoothed, in float64, 10 + 2 max abs(logits) ulp). Half a million logits
     are held at a time; the gradient computes them again. The threads are those of the matrix
     product.
 

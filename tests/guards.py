@@ -1,6 +1,6 @@
 """What is not checked on a page: equations, numbers, sentences; a complaint for each.
 
-``python -m tests.guards book/entropy.ipynb`` prints what still needs a check.
+``python -m tests.guards book/course/entropy.ipynb`` prints what still needs a check.
 """
 
 from __future__ import annotations
@@ -219,9 +219,9 @@ def linked_evidence(sentence: str) -> set[float]:
 
 
 def links(text: str) -> list[str]:
-    """Return what a text links to, as `targets` has it."""
+    """Return what a text links to, as `targets` has it: without the folder of a page."""
     refs = re.findall(r"\{(?:ref|doc|numref)\}`(?:[^`<]*<)?([\w./-]+)>?`", text)
-    return [*refs, *re.findall(r"\]\(([\w.]*(?:#[^)\s]+)?)\)", text)]
+    return [*refs, *re.findall(r"\]\((?:[\w.]+/)*([\w.]*(?:#[^)\s]+)?)\)", text)]
 
 
 @cache

@@ -456,6 +456,12 @@ class Check:
     def name(self) -> str:
         return f"grad({self.function})" if self.gradient else self.function
 
+    @property
+    def in_nats(self) -> Array:
+        """The true result, if it is information."""
+        log_base = mp.log(self.options.get("base", mp.e))
+        return np.array([float(value * log_base) for value in self.true])
+
 
 def _flat(rows: Iterable[truth.Row]) -> truth.Row:
     return [value for row in rows for value in row]
@@ -655,7 +661,7 @@ def is_ill_conditioned(check: Check) -> Array:
     if check.scale is None:
         return np.zeros(len(check.true), dtype=bool)
     true, scale = (np.array(values, dtype=float) for values in (check.true, check.scale))
-    small: Array = np.abs(true) * 2 < scale
+    small: Array = np.abs(true) < scale / 2
     return small
 
 

@@ -187,6 +187,11 @@ def pages() -> list[Path]:
     ]
 
 
+def find(name: str) -> Path:
+    """Return the file of the page with this name, in whatever part of the book it stands."""
+    return next(path for path in pages() if path.stem == name)
+
+
 def docstring(name: str) -> Section:
     """Return a function's docstring as a section of the API page, with its examples as a cell.
 

@@ -13,6 +13,8 @@ sys.path.append(str(Path(__file__).parents[1] / "book" / "_ext"))
 
 import equation_checks
 from crossent_book import RenderError, render, repair
+from docutils import nodes
+from reading_time import count_words, duration
 
 FIGURE: dict[str, Any] = {
     "description": "One bar, as long as the slider says.",
@@ -117,3 +119,25 @@ def test_a_claim_has_its_check_and_a_definition_none(
     (check,) = equation_checks.checks.__wrapped__().items()
     claim = "@given(x=1)\ndef eq_a_claim() -> None:\n    r'x'"
     assert check == ("eq-a-claim", equation_checks.Check("halves", claim))
+
+
+def test_words_are_counted_without_code_and_formulas() -> None:
+    text = nodes.paragraph("", "", nodes.Text("Three  short\nwords: "), nodes.math("", "p \\log q"))
+    code = nodes.literal_block("", "print(1, 2, 3)")
+    cell = nodes.container("", nodes.paragraph("", "1 2 3"), nb_element="cell_code")
+    assert count_words(nodes.section("", text, code, cell, nodes.paragraph("", "and two"))) == 5
+
+
+@pytest.mark.parametrize(
+    ("minutes", "told"),
+    [
+        (1, "5 minutes"),
+        (43, "45 minutes"),
+        (57, "55 minutes"),
+        (58, "1 hour"),
+        (80, "1½ hours"),
+        (128, "2 hours"),
+    ],
+)
+def test_a_time_is_told_as_one_would(minutes: float, told: str) -> None:
+    assert duration(minutes) == told

@@ -20,7 +20,7 @@ from .guards import (
     required_of_row,
     source_complaints,
 )
-from .pages import BOOK, page, pages, sentences
+from .pages import find, page, pages, sentences
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -163,7 +163,7 @@ def test_a_spoiled_page_is_refused(tmp_path: Path, here: str, there: str, compla
 
 def test_a_live_figure_without_a_class_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guards, "FIGURES", [])
-    found = complaints(page(BOOK / "entropy.ipynb"), checks_of("entropy"), bibliography())
+    found = complaints(page(find("entropy")), checks_of("entropy"), bibliography())
     assert "no class with the docstring: A bar for each outcome" in "".join(found)
 
 

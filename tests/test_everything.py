@@ -179,7 +179,9 @@ def test_borders_are_those_of_the_package(monkeypatch: pytest.MonkeyPatch) -> No
     assert borders["ROWS"] == (_spans.ROWS, True)
     assert borders["SCRATCH / 4"] == (_spans.SCRATCH // 4, False)
     numbers = {
-        name for name, value in vars(_spans).items() if name.isupper() and type(value) is int
+        name
+        for name, value in vars(_spans).items()
+        if name.isupper() and type(value) is int and name != "ROOMS"
     }
     assert {name.partition(" ")[0] for name in borders} == numbers
 

@@ -28,7 +28,7 @@ LOSS_OF_LABELS: Any = sparse_categorical_cross_entropy_with_logits
 FOCUS = {"γ": 2.0}
 
 
-def bound(loss: Any, z: Any) -> float:
+def bound(loss: Any, z: Any) -> Any:
     """The error in ulp that the docstring of a loss allows a large array."""
     return bounds.ulp(loss.__name__, z.dtype, FOCUS | bounds.largest(z), size=_spans.LARGE + 1)
 
@@ -123,7 +123,7 @@ def test_moderate_rows_are_done_once(dtype: Any) -> None:
         assert slope[1::3].all()
         far = np.where(np.arange(z.size).reshape(z.shape) == 15, dtype(2000), z)
         again, _ = calls.count([Kernel.redo], ask, far, targets, sample_weight=weights)
-        assert again == 1
+        assert again <= 1 + (dtype is np.float32)  # in float64 first
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
@@ -157,6 +157,199 @@ def test_large_is_as_its_parts(dtype: Any) -> None:
                 bad = ~(error <= ulp * scale + np.finfo(dtype).smallest_subnormal)
                 bad &= ~((whole == expected) | (np.isnan(whole) & np.isnan(expected)))
                 assert not bad.any(), (loss.__name__, np.argwhere(bad)[:3])
+
+
+RANDOM = np.random.default_rng(20)
+PLAIN = RANDOM.normal(size=(900, 12)) * 3
+HALF = np.arange(12) % 2 == 0
+REGIMES: dict[str, Any] = {
+    "plain": PLAIN,
+    "masked by -inf": np.where(HALF, PLAIN, -INF),
+    "masked by -1e9": np.where(HALF, PLAIN, -1e9),
+    "masked by the least number": np.where(HALF, PLAIN, float(np.finfo(np.float32).min)),
+    "masked by -100": np.where(HALF, PLAIN, -100.0),
+    "masked by -95": np.where(HALF, PLAIN, -95.0),
+    "offset 200": PLAIN + 200,
+    "offset -2000": PLAIN - 2000,
+    "deviation 100": PLAIN * 33,
+    "one high": np.where(np.arange(PLAIN.size).reshape(PLAIN.shape) == 77, 150.0, PLAIN),
+    "all but certain": np.where(np.arange(12) == np.arange(900)[:, None] % 12, 60.0, PLAIN),
+    "equal": np.full(PLAIN.shape, 0.7),
+    "not finite": np.where(RANDOM.uniform(size=PLAIN.shape) < 0.02, NAN, PLAIN * 20),
+    "infinite": np.where(RANDOM.uniform(size=PLAIN.shape) < 0.05, INF, PLAIN),
+}
+LABELS = RANDOM.integers(0, 6, 900) * 2  # of classes that no mask hides
+SOFT = np.where(HALF, RANDOM.dirichlet(np.ones(12), 900), 0.0)
+SOFT /= SOFT.sum(axis=1, keepdims=True)
+CLASS_WEIGHT, SAMPLE_WEIGHT = np.arange(1.0, 13.0), RANDOM.choice([0.0, 1.0, 3.0], 900)
+WEIGHT = CLASS_WEIGHT.max() * SAMPLE_WEIGHT.max()
+ONE_HOT = np.eye(12)[LABELS]
+DENSE_LOSS: Any = crossent.categorical_cross_entropy_with_logits
+LOSSES: list[tuple[Any, Any, dict[str, Any]]] = [
+    (loss, target, {"sample_weight": SAMPLE_WEIGHT} | options)
+    for loss, target in ((LOSS_OF_LABELS, LABELS), (DENSE_LOSS, SOFT), (DENSE_LOSS, ONE_HOT))
+    for options in (
+        {}, {"class_weight": CLASS_WEIGHT}, {"label_smoothing": 0.1},
+        {"label_smoothing": 0.1, "class_weight": CLASS_WEIGHT},
+    )
+]  # fmt: skip
+
+
+def by_small_calls(function: Any, z: Any, *by_row: Any) -> Any:
+    """The same from calls that are small, in float64."""
+    step = _spans.LARGE // z.shape[1]
+    parts = [
+        function(z[start : start + step].astype(float), *(x[start : start + step] for x in by_row))
+        for start in range(0, len(z), step)
+    ]
+    if isinstance(parts[0], tuple):
+        return tuple(np.concatenate(each) for each in zip(*parts, strict=True))
+    return np.concatenate(parts)
+
+
+def assert_as_small(got: Any, true: Any, ulp: Any, of: Any = 0.0) -> None:
+    """Within so many ulp of it or of a larger term; what is hardly a normal number may be 0."""
+    tiny = WEIGHT * 10 * float(np.finfo(np.result_type(got.dtype, np.float32)).tiny)
+    with np.errstate(invalid="ignore", over="ignore"):
+        size = np.maximum(np.abs(true), of)
+        unit = np.finfo(got.dtype).eps * size + np.finfo(got.dtype).smallest_subnormal
+        error = np.abs(got.astype(float) - true)
+        most = float(np.finfo(got.dtype).max)
+        right = (error <= ulp * unit) | (got == true) | (np.isnan(got) & np.isnan(true))
+        right |= (got == 0) & (np.abs(true) < tiny)
+        right |= np.isinf(got) & (np.abs(true) > most)
+    assert right.all(), (np.argwhere(~right)[:3], got[~right][:3], true[~right][:3])
+    if not np.any(of):
+        told = np.abs(true) > max(tiny, float(np.finfo(got.dtype).tiny))
+        np.testing.assert_array_equal(np.sign(got)[told], np.sign(true)[told])
+
+
+@pytest.mark.parametrize("layout", ["rows", "turned"])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_functions_of_any_regime(regime: str, dtype: Any, layout: str) -> None:
+    z = REGIMES[regime].astype(dtype)
+    axis = -1 if layout == "rows" else 0
+    given = z if layout == "rows" else np.ascontiguousarray(z.T)
+    far = bounds.largest(z)
+    for name in ("softmax", "log_softmax", "logsumexp", "entropy_with_logits"):
+        function = getattr(crossent, name)
+        got = function(given, axis=axis)
+        got = got if axis == -1 or got.ndim == 1 else got.T
+        ulp = bounds.ulp(name, dtype, far, size=z.size)
+        of = np.abs(np.where(np.isfinite(z), z, 0.0)).max(axis=1) if name == "logsumexp" else 0.0
+        assert_as_small(got, by_small_calls(function, z), ulp, of)
+    for name in ("sigmoid", "log_sigmoid"):
+        function = getattr(crossent, name)
+        assert_as_small(function(given), by_small_calls(function, given), bounds.ulp(name, dtype))
+
+
+@pytest.mark.parametrize("layout", ["rows", "turned"])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_losses_of_any_regime(regime: str, dtype: Any, layout: str) -> None:
+    z = REGIMES[regime].astype(dtype)
+    axis = -1 if layout == "rows" else 0
+    for loss, target, options in LOSSES:
+
+        def ask(x: Any, t: Any, w: Any, loss: Any = loss, options: Any = options) -> Any:
+            own = options | {"sample_weight": w, "reduction": "none"}
+            return value_and_grad(loss)(x, t, **own)
+
+        true, true_slope = by_small_calls(ask, z, target, SAMPLE_WEIGHT)
+        turned = (z.T, target.T) if target.ndim == 2 else (z.T, target)
+        given = (z, target) if axis == -1 else tuple(map(np.ascontiguousarray, turned))
+        own = options | {"reduction": "none", "axis": axis}
+        got, slope = value_and_grad(loss)(*given, **own)
+        ulp = bounds.ulp(loss.__name__, dtype, bounds.largest(z), size=z.size)
+        assert_as_small(got, true, ulp)
+        assert_as_small(loss(*given, **own), true, ulp)
+        # Where terms of either sign meet, the bound is of the larger one.
+        cancels = target.ndim == 2 or "label_smoothing" in options
+        most = SAMPLE_WEIGHT[:, None] * CLASS_WEIGHT.max() if cancels else 0.0
+        assert_as_small(slope if axis == -1 else slope.T, true_slope, ulp, most)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("step", [0.0, 1e-9, 1e-6, 1e-4, 1e-2, 0.3, 3.0, 50.0, 300.0])
+@pytest.mark.parametrize("temperature", [1.0, 3.7])
+@pytest.mark.parametrize("hidden", [0.0, -INF, -1e4, -100.0])
+def test_divergences_of_any_size(
+    step: float, dtype: Any, temperature: float, hidden: float
+) -> None:
+    p = np.where(HALF | (hidden == 0.0), PLAIN, hidden).astype(dtype)
+    q = (p + step * RANDOM.normal(size=p.shape)).astype(dtype)
+
+    def ask(p: Any, q: Any) -> Any:
+        both = value_and_grad(crossent.kl_divergence_with_logits)
+        return both(p, q, temperature=temperature)
+
+    true, true_slope = by_small_calls(ask, p, q.astype(float))
+    got, slope = ask(p, q)
+    sizes = np.abs([np.where(np.isfinite(z), z, 0.0) for z in (p, q)]).astype(float)
+    most = np.minimum(sizes.max(axis=(0, 2)) / temperature, 700.0)
+    near = np.maximum(true, 1e-5)  # what is less is done carefully
+    wide = dtype is np.float64
+    assert_as_small(got, true, 10 + 3 / np.sqrt(near) + 2 * most if wide else 6.0)
+    of_p, of_q = (crossent.softmax(z.astype(float) / temperature) for z in (p, q))
+    with np.errstate(all="ignore"):
+        ratio = np.nan_to_num(np.abs(np.log(of_q / of_p)), posinf=1.0).max(axis=1, keepdims=True)
+    terms = np.maximum(of_p, of_q) / temperature * np.minimum(ratio, 1.0)
+    assert_as_small(slope, true_slope, (10 + 2 * most)[:, None] if wide else 6.0, terms + 1e-300)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_channels_first_are_as_rows(dtype: Any) -> None:
+    """Planes that are longer than a span is, and a row that stands beside others."""
+    z = (np.random.default_rng(8).normal(size=(2, 5, 40_000)) * 3).astype(dtype)
+    z[:, 0, ::5000] = 300.0
+    rows = np.ascontiguousarray(np.moveaxis(z, 1, -1))
+    labels = np.random.default_rng(9).integers(0, 5, (2, 40_000))
+    soft = crossent.softmax(rows[::-1].astype(np.float32))
+    planes = np.moveaxis(soft, -1, 1)
+    ulp = bounds.ulp("softmax", dtype, bounds.largest(z), size=z.size)
+    for name in ("softmax", "log_softmax", "logsumexp", "entropy_with_logits"):
+        function = getattr(crossent, name)
+        got, expected = function(z, axis=1), function(rows)
+        got = np.moveaxis(got, 1, -1) if got.ndim == 3 else got
+        assert_as_small(got, expected.astype(float), 2 * ulp, 10.0 * (name == "logsumexp"))
+    for loss, target, turned in ((LOSS_OF_LABELS, labels, labels), (DENSE_LOSS, soft, planes)):
+        for smoothing in (0.0, 0.1):
+            ask = value_and_grad(loss)
+            got, slope = ask(z, turned, axis=1, label_smoothing=smoothing, reduction="none")
+            true, true_slope = ask(rows, target, label_smoothing=smoothing, reduction="none")
+            assert_as_small(got, true.astype(float), 2 * ulp)
+            assert_as_small(np.moveaxis(slope, 1, -1), true_slope.astype(float), 2 * ulp, 1.0)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_rows_longer_than_a_room(dtype: Any) -> None:
+    classes = _spans.SCRATCH // 4 + 9
+    z = (np.random.default_rng(8).normal(size=(2, classes)) * 2).astype(dtype)
+    z[0, 3], labels = 9.0, np.array([3, classes - 1])
+    z[1] -= dtype(100)  # is shifted
+    exact = z.astype(np.longdouble)
+    log_p = exact - np.log(np.exp(exact).sum(axis=1, keepdims=True))
+    p, one_hot = np.exp(log_p), np.equal.outer(labels, np.arange(classes))
+    eps = max(float(np.finfo(dtype).eps) * 200, 1e-13)
+    close = {"rtol": eps, "atol": np.finfo(dtype).smallest_subnormal}
+    np.testing.assert_allclose(crossent.softmax(z), p, **close)
+    np.testing.assert_allclose(crossent.log_softmax(z), log_p, **close)
+    np.testing.assert_allclose(crossent.logsumexp(z), (exact - log_p)[:, 0], **close)
+    np.testing.assert_allclose(crossent.entropy_with_logits(z), -(p * log_p).sum(axis=1), **close)
+    soft = np.full(z.shape, 1 / classes)
+    for loss, target, mass in (
+        (LOSS_OF_LABELS, labels, one_hot), (DENSE_LOSS, one_hot, one_hot), (DENSE_LOSS, soft, soft)
+    ):  # fmt: skip
+        for smoothing in (0.0, 0.1):
+            of = (1 - smoothing) * mass + smoothing / classes
+            options: Any = {"label_smoothing": smoothing, "reduction": "none"}
+            value, slope = value_and_grad(loss)(z, target, **options)
+            np.testing.assert_allclose(value, -(of * log_p).sum(axis=1), **close)
+            np.testing.assert_allclose(loss(z, target, **options), value, rtol=eps)
+            np.testing.assert_allclose(slope, p - of, rtol=eps, atol=eps / classes + close["atol"])
 
 
 @pytest.mark.parametrize("classes", [20, 31, 127, 1000])
@@ -237,7 +430,7 @@ def test_one_far_logit_among_many(far: float, dtype: Any) -> None:
     z[5] = far
     for loss in (binary_cross_entropy_with_logits, binary_focal_loss_with_logits):
         each = loss(z, np.full(len(z), far < 0), reduction="none")
-        assert each[5] == 1000.0
+        assert each[5] == pytest.approx(1000.0, rel=18 * float(np.finfo(dtype).eps))
 
 
 @pytest.mark.parametrize("gamma", [0.3, 1.3, 3.7])

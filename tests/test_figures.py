@@ -101,7 +101,7 @@ def test_style_asks_a_notebook_for_svg_without_a_date(monkeypatch: pytest.Monkey
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("book/*.ipynb")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(ROOT.glob("book/*/*.ipynb")), ids=lambda path: path.stem)
 def test_saved_plots_are_small_svg_without_a_date(path: Path) -> None:
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     outputs = [data for cell in cells for data in cell.get("outputs", []) if "data" in data]

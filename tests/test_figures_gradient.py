@@ -10,11 +10,11 @@ from tests.figures.losses import SimplexGradient, predictions
 from tests.figures.positions import sparse
 
 CASES = [
-    SimplexGradient(2, 1, 0, "cat"),
-    SimplexGradient(-4, 3, 4, "cat"),
-    SimplexGradient(0, 0, 0, "owl"),
-    SimplexGradient(4, -4, -4, "dog"),
-    SimplexGradient(1.5, -0.5, 3, "dog"),
+    SimplexGradient(2, 1, 0, "zero"),
+    SimplexGradient(-4, 3, 4, "zero"),
+    SimplexGradient(0, 0, 0, "nine"),
+    SimplexGradient(4, -4, -4, "three"),
+    SimplexGradient(1.5, -0.5, 3, "three"),
 ]
 
 

@@ -38,14 +38,14 @@ def test_masses_of_labels() -> None:
     second_row = (1, slice(0, 2))
     assert smooth.mass(second_row).tolist() == [2, 1]  # type: ignore[union-attr]
     expected = [[1 / 12, 2 * (0.75 + 1 / 12), 10 / 12], [0.75 + 1 / 12, 2 / 12, 10 / 12]]
-    np.testing.assert_allclose(smooth.rows(second_row, None)[0], expected, rtol=2 * ULP)
+    np.testing.assert_allclose(smooth.rows(second_row, None)[0].of(), expected, rtol=2 * ULP)
 
 
 def test_masses_of_distributions() -> None:
     t, w = np.array([[0.5, 0.5], [0.0, 1.0]], np.float16), np.array([[1.0, 3.0], [2.0, 4.0]])
     assert Dense(t, None, 0.0).mass(WHOLE) == 1.0
     assert Dense(t, w, 0.5).mass(WHOLE).tolist() == [2, 4]  # type: ignore[union-attr]
-    (mass,) = Dense(t, w, 0.5).rows(WHOLE, None)
+    mass = Dense(t, w, 0.5).rows(WHOLE, None)[0].of()
     assert mass.dtype == np.float64
     assert mass.tolist() == [[0.5, 1.5], [0.5, 3]]
 

@@ -2,9 +2,10 @@
 
 import re
 from itertools import pairwise
-from pathlib import Path
 
-PAGE = Path(__file__).parents[1] / "book" / "glossary.md"
+from .pages import find
+
+PAGE = find("glossary")
 
 
 def test_terms_are_in_order() -> None:

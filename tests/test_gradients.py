@@ -96,7 +96,8 @@ def test_what_is_returned_has_a_name_and_says_what_it_does(
     signature = inspect.signature(function)
     assert list(signature.parameters.values()) == bare
     text = pydoc.plain(pydoc.render_doc(function))
-    assert f"\n{name}{signature}\n" in text
+    # Python 3.13 spreads a long signature over lines.
+    assert f"{name}{signature}".replace(" ", "") in "".join(text.split())
     assert f"radient of ``{loss.__name__}``" in text
     assert f"``crossent.{make.__name__}``" in text
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .pages import BOOK, ROOT, VEGA_LITE, Json, read
+from .pages import BOOK, ROOT, VEGA_LITE, Json, pages, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,6 +99,12 @@ def test_every_notebook_is_in_the_table_of_contents() -> None:
         if not any(path.with_suffix(suffix).exists() for suffix in (".ipynb", ".md"))
     }
     assert not absent, f"_toc.yml lists {absent}, and there is no such file"
+
+
+def test_no_two_pages_have_one_name() -> None:
+    """A link names a page without its folder."""
+    names = [path.stem for path in pages()]
+    assert sorted(names) == sorted(set(names))
 
 
 # --- The checks can fail: one good cell, spoiled in every way ---

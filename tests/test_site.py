@@ -26,9 +26,12 @@ import pytest
 
 import crossent
 from tests.drawing import Drawing, drawn
+from tests.pages import page as read_page
+from tests.pages import pages as files
 
 sys.path.append(str(Path(__file__).parents[1] / "book" / "_ext"))
 
+from addresses import ONCE_IN_BOOK
 from equation_checks import checks
 
 if TYPE_CHECKING:
@@ -41,7 +44,12 @@ ROOT = Path(__file__).parents[1]
 SITE = ROOT / "_build" / "html"
 PAGES = sorted(path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html"))
 # What every test in the browser opens: of the pages of checks, which have one template, only one.
-OPENED = [page for page in PAGES if not re.match(r"index|checks/(?!softmax)", page)]
+REDIRECTS = [f"book/{name}.html" for name in ONCE_IN_BOOK]
+OPENED = [
+    page
+    for page in PAGES
+    if not re.match(r"index|checks/(?!softmax)", page) and page not in REDIRECTS
+]
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 MIB = 2**20
 FIGURE = 'class="figure-live"'
@@ -73,7 +81,7 @@ def cannot_test(reason: str) -> None:
 def test_the_site_is_built() -> None:
     if not PAGES:
         cannot_test("there is no site in _build/html: run `make book`")
-    assert {"index.html", "search.html", "book/index.html", "book/api.html"} <= set(PAGES)
+    assert {"index.html", "search.html", "book/index.html", "book/lookup/api.html"} <= set(PAGES)
 
 
 @needs_site
@@ -180,7 +188,7 @@ def test_the_files_of_a_page_are_light(page: str) -> None:
 
 @needs_site
 def test_the_api_page_has_every_public_name() -> None:
-    listed = {name for name in markup("book/api.html").ids if name.startswith("crossent.")}
+    listed = {name for name in markup("book/lookup/api.html").ids if name.startswith("crossent.")}
     assert listed == {f"crossent.{name}" for name in crossent.__all__}
 
 
@@ -539,6 +547,59 @@ def test_the_root_leads_to_the_book(browser: Browser, server: str) -> None:
 
 
 @needs_site
+def test_an_old_address_leads_to_the_section_in_its_new_place() -> None:
+    """Every page that moved; the browser is asked about one of them."""
+    for page in REDIRECTS:
+        (link,) = set(markup(page).links)
+        assert re.fullmatch(r"(course|variations|practice|lookup)/\w+\.html", link)
+        assert Path(link).name == Path(page).name
+        assert f'content="0; url={link}"' in source(page)  # without scripts
+
+
+@needs_site
+@pytest.mark.parametrize("from_disk", [False, True])
+def test_an_old_address_keeps_its_fragment(
+    browser: Browser, server: str, *, from_disk: bool
+) -> None:
+    base = SITE.as_uri() if from_disk else server
+    with open_page(browser, base, "book/softmax.html#exercises") as visit:
+        visit.page.wait_for_url("**/book/course/softmax.html#exercises")
+        assert visit.errors == []
+
+
+@needs_site
+def test_a_number_names_one_equation_in_the_whole_book() -> None:
+    text = "".join(map(source, PAGES))
+    numbers = re.findall(r'class="eqno">(\(.+?\))<', text)
+    assert len(numbers) > 50
+    assert max(Counter(numbers).values()) == 1
+    cited = set(re.findall(r'href="[^"]*#equation-[^"]*">(\(.+?\))<', text))
+    assert len(cited) > 20
+    assert cited <= set(numbers)
+
+
+@needs_site
+def test_the_first_page_tells_how_long_each_chapter_takes() -> None:
+    """Beside a count of the words in the sources, with their formulas and marks."""
+    listed = re.findall(
+        r'href="([^"]+)"><span>[^<]+</span></a> · (\d+)\xa0min', source("book/index.html")
+    )
+    times = {Path(address).stem: int(minutes) for address, minutes in listed}
+    chapters = [path for path in files() if path.suffix == ".ipynb" and path.stem != "pitfalls"]
+    assert list(times) == [path.stem for path in chapters]
+    for path in chapters:
+        words = sum(len(section.prose.split()) for section in read_page(path).sections)
+        assert times[path.stem] == pytest.approx(words / 200, rel=0.35), path.stem
+
+
+@needs_site
+def test_a_link_without_words_of_its_own_has_a_short_title() -> None:
+    links = re.findall(r'<span class="doc">(.+?)</span>', "".join(map(source, PAGES)))
+    assert "Weights" in links
+    assert [text for text in links if "?" in text or len(text) > 40] == []
+
+
+@needs_site
 @pytest.mark.parametrize("from_disk", [False, True])
 def test_the_search_finds_the_chapter(browser: Browser, server: str, *, from_disk: bool) -> None:
     base = SITE.as_uri() if from_disk else server
@@ -546,7 +607,7 @@ def test_the_search_finds_the_chapter(browser: Browser, server: str, *, from_dis
         visit.page.keyboard.press("Control+k")
         visit.page.keyboard.type("entropy")
         visit.page.keyboard.press("Enter")
-        result = visit.page.locator("#search-results a[href*='book/entropy.html']").first
+        result = visit.page.locator("#search-results a[href*='book/course/entropy.html']").first
         result.wait_for(timeout=5000)
         assert visit.errors == []
 

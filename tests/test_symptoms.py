@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from .guards import is_checked, targets
-from .pages import BOOK, Json, page, read, texts
+from .pages import Json, find, page, read, texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-PAGE = BOOK / "symptoms.md"
+PAGE = find("symptoms")
 WHY_AND_FIX = re.compile(r"\*\*Why\.\*\* .+\n\n\*\*Fix\.\*\* ", re.DOTALL)
 
 
@@ -42,7 +42,7 @@ def rows(page: str) -> Iterator[Row]:
         cells = [cell.strip() for cell in line.strip("|").split(" | ")]
         if not line.startswith("|") or len(cells) != 4 or cells[0] == "what you see":
             continue
-        link = re.search(r"\{ref\}`[^<]+<(.+)>`|\[.+\]\((.+)\)", cells[3])
+        link = re.search(r"\{ref\}`[^<]+<(.+)>`|\[.+\]\((?:[\w.]+/)*(.+)\)", cells[3])
         yield Row(
             symptoms=tuple(re.findall(r"`([^`]+)`", cells[0])),
             target=(link[1] or link[2]) if link else "",
@@ -114,7 +114,7 @@ def test_there_are_enough_pitfalls() -> None:
 
 
 def test_each_section_with_a_reason_has_the_label_of_a_pitfall() -> None:
-    for section in page(BOOK / "pitfalls.ipynb").sections:
+    for section in page(find("pitfalls")).sections:
         message = f"give {section.title!r} a label that begins with pitfall-"
         assert "**Why.**" not in section.prose or section.label in PITFALLS, message
 
@@ -158,7 +158,7 @@ def names(code: Iterable[str]) -> tuple[set[str], set[str]]:
 
 def test_a_pitfall_needs_no_other() -> None:
     """A reader who runs the first cells and one section gets what is printed there."""
-    cells = read(BOOK / "pitfalls.ipynb")["cells"]
+    cells = read(find("pitfalls"))["cells"]
     start = next(n for n, cell in enumerate(cells) if cell["source"].startswith("## "))
     _, common = names(cell["source"] for cell in cells[:start] if cell["cell_type"] == "code")
     needed, changed = set[str](), set[str]()

@@ -11,13 +11,17 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nbformat
 import pytest
 
-ROOT = Path(__file__).parents[1]
-NOTEBOOKS = sorted((ROOT / "book").glob("*.ipynb"))
+from .pages import find, pages
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOTEBOOKS = [path for path in pages() if path.suffix == ".ipynb"]
 FRAMEWORKS = {"numpy": "NumPy", "pytorch": "PyTorch", "tensorflow": "TensorFlow"}
 LOSSES = ["softmax", "binary", "categorical", "weights", "smoothing", "why_not_mse", "family"]
 
@@ -109,7 +113,7 @@ def test_all_tabs_of_a_set_give_the_same_numbers(path: Path) -> None:
 
 @pytest.mark.parametrize("name", [*LOSSES, "cross_entropy", "side_by_side"])
 def test_the_chapter_has_tabs(name: str) -> None:
-    assert tabs_of(ROOT / "book" / f"{name}.ipynb")
+    assert tabs_of(find(name))
 
 
 @pytest.mark.xdist_group("tabs")  # each framework starts once

@@ -27,8 +27,6 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.math import get_node_equation_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from bs4 import Tag
     from myst_nb.core.render import MimeData
     from sphinx.application import Sphinx
@@ -39,7 +37,9 @@ MODULES = ROOT / "node_modules"
 # The API page describes the package beside the book, not another one that may be installed.
 sys.path.insert(0, str(ROOT))
 
+import addresses  # noqa: E402
 import equation_checks  # noqa: E402
+import reading_time  # noqa: E402
 
 import crossent  # noqa: E402
 
@@ -298,11 +298,6 @@ def _take_in_punctuation(formula: Tag) -> None:
         before.replace_with(before[: mark.start()])
 
 
-def redirect_root(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
-    """Write the site's own index.html, which leads to the first page of the book."""
-    yield "index", {"target": app.builder.get_target_uri(app.config.root_doc)}, "redirect.html"
-
-
 # What the theme brings along and no page of this book uses: 6 MB of files, and 90 kB of rules for
 # the icons of a font that is among them.
 UNUSED_FILES = (
@@ -332,13 +327,18 @@ def prune(app: Sphinx, exception: Exception | None) -> None:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register all of it with Sphinx."""
     app.add_html_math_renderer("katex", (visit_math, None), (visit_math_block, None))
+    app.add_domain(addresses.NamedEquations, override=True)
+    app.add_post_transform(addresses.LinkByName)
+    app.add_role("reading-time", reading_time.ReadingTimeRole())
+    app.add_directive("chapters", reading_time.ChaptersDirective)
+    app.add_post_transform(reading_time.TellReadingTimes)
     app.add_node(LiveFigure, html=(visit_live_figure, None))
     app.add_directive("vega-lite", VegaLiteDirective)
     app.add_directive("public-names", PublicNames)
     app.connect("autodoc-process-docstring", prepare_docstring)
     app.connect("builder-inited", copy_assets)
     app.connect("html-page-context", finish_page)
-    app.connect("html-collect-pages", redirect_root)
+    app.connect("html-collect-pages", addresses.redirects)
     app.connect("html-collect-pages", equation_checks.pages)
     app.connect("build-finished", prune)
     return {"parallel_read_safe": True, "parallel_write_safe": False}

@@ -1,6 +1,6 @@
 """Execute notebooks in place, each from top to bottom in a clean kernel.
 
-Usage: python book/_tools/execute.py book/entropy.ipynb ...
+Usage: python book/_tools/execute.py book/course/entropy.ipynb ...
 """
 
 import sys

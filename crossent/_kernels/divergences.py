@@ -19,7 +19,10 @@ from crossent._kernels._exact import (
 from crossent._spans import Array
 from crossent._sums import row_sums
 
-DEPTH = 25  # levels of the continued fraction in `_divergence`: full precision for |u| < 3/4
+# For |u| up to the last one, as many terms as all digits need of two series in u²:
+# (artanh(u) / u − 1) / u², and ((1 + u) log(1 + u) + (1 − u) log(1 − u)) / u².
+ARTANH = [1.0 / (2.0 * k + 3.0) for k in range(14)], 0.3
+SURPRISES = [1.0 / ((k + 1.0) * (2.0 * k + 1.0)) for k in range(23)], 0.5
 
 
 def entropy_terms(p: Array) -> Array:
@@ -33,37 +36,63 @@ def cross_entropy_terms(p: Array, q: Array) -> Array:
 
 
 def kl_terms(p: Array, q: Array) -> Array:
-    """Return p log(p / q) − p + q ≥ 0."""
-    return _divergence(p, q, p - q)
+    """Return p log(p / q) − p + q ≥ 0.
+
+    With u = (p − q) / (p + q) the logarithm is 2 artanh(u), and the whole is
+    (p − q) (u + (1 + u) (artanh(u) / u − 1)).
+    """
+    difference, u = p - q, apart(p, q)
+    square = u * u
+    terms = difference * (u + (1.0 + u) * square * series(ARTANH, square))
+    far = np.abs(u) > ARTANH[1]
+    if np.count_nonzero(far):
+        ratio = p / q
+        finite = ratio < np.inf
+        log = np.where(finite, np.log(ratio), np.log(p) - np.log(q))
+        # With the rounded ratio here, too, its error cancels: the derivative for it is 0.
+        excess = np.where(finite, (ratio - 1.0) * q, difference)
+        terms = np.where(far, np.where(p == 0.0, 0.0, p * log) - excess, terms)
+    return terms
 
 
 def js_terms(p: Array, q: Array) -> Array:
-    """Return the terms of the Jensen-Shannon divergence: the mean of two of `kl_terms`."""
-    middle = (p + q) / 2.0
-    half = (p - q) / 2.0
-    return (_divergence(p, middle, half) + _divergence(q, middle, -half)) / 2.0
+    """Return the terms of the Jensen-Shannon divergence, the mean of two of `kl_terms`.
 
-
-def _divergence(p: Array, q: Array, difference: Array) -> Array:
-    """Return p log(p / q) − p + q, given also p − q, for which rounded p and q are too coarse.
-
-    With u = (p − q) / (p + q) the logarithm is 2 artanh(u), and the whole is
-    (p − q) (u + (1 + u) (artanh(u) / u − 1)), where the last bracket comes from the continued
-    fraction artanh(u) / u = 1 / (1 − u² / (3 − 4 u² / (5 − 9 u² / (7 − …)))).
+    With u as there they are (p + q) / 4 ((1 + u) log(1 + u) + (1 − u) log(1 − u)).
     """
-    u = difference / (p + q)
-    square = u * u
-    fraction = np.full_like(u, 2.0 * DEPTH + 1.0)
-    for n in range(DEPTH, 1, -1):
-        fraction = (2.0 * n - 1.0) - n * n * square / fraction
-    near = difference * (u + (1.0 + u) * square / (fraction - square))
-    ratio = p / q
-    log = np.where(ratio < np.inf, np.log(ratio), np.log(p) - np.log(q))
-    far = np.where(p == 0.0, 0.0, p * log) - difference
-    return np.where(np.abs(u) < 0.75, near, far)
+    u = apart(p, q)
+    terms = (p - q) * u * series(SURPRISES, u * u) / 4.0
+    far = np.abs(u) > SURPRISES[1]
+    if np.count_nonzero(far):
+        large, small = np.maximum(p, q), np.minimum(p, q)
+        a = 2.0 * large / (large + small)
+        # Exact, and so both errors of their logarithms cancel. What is below 2^−53 matters to none.
+        b = np.maximum(2.0 - a, 2.0**-60)
+        terms = np.where(far, (large * np.log(a) + small * np.log(b)) / 2.0, terms)
+    return terms
 
 
-def entropy_logits(z: Array) -> Array:
+def apart(p: Array, q: Array) -> Array:
+    """Return (p − q) / (p + q), 0 for two zeros."""
+    both = p + q
+    u: Array = (p - q) / (both + (both == 0.0))
+    return u
+
+
+def series(of: tuple[list[float], float], x: Array) -> Array:
+    """Return the sum of a power series, of as many terms as the largest x ≥ 0 needs."""
+    most = float(x.max(initial=0.0))
+    *others, last = (
+        factor for k, factor in enumerate(of[0]) if k == 0 or factor * most**k > 2.0**-60
+    )
+    result = np.full_like(x, last)
+    for factor in reversed(others):
+        result *= x
+        result += factor
+    return result
+
+
+def entropy_logits(z: Array, *, log_base: float) -> Array:
     """Return Σ_k p_k (−log p_k) of each row, a sum of terms ≥ 0."""
     own = np.arange(len(z)), z.argmax(axis=1)
     top = z[own][:, None]
@@ -72,7 +101,7 @@ def entropy_logits(z: Array) -> Array:
     surprise = np.where(z == top, 0.0, top - z) + (parts.loss * unit)[:, None]
     terms = weighted(parts.p, surprise)
     terms[own] = parts.p[own] * unit * parts.loss  # of which only the loss may be subnormal
-    sums: Array = row_sums(terms) * unit
+    sums: Array = row_sums(terms) * unit / log_base
     return sums
 
 

@@ -9,7 +9,7 @@ from crossent.figures.cross_entropy import cross_entropy_bars
 from crossent.figures.entropy import entropy_bars
 from crossent.figures.family import focal_curves
 from crossent.figures.gradient import simplex_gradient
-from crossent.figures.likelihood import coin_likelihood
+from crossent.figures.likelihood import coin_likelihood, expected_loss
 from crossent.figures.smoothing import loss_ruler, smoothing_floor
 from crossent.figures.softmax import softmax_bars
 from crossent.figures.style import PALETTE, use_style
@@ -28,6 +28,7 @@ __all__ = [
     "cross_entropy_bars",
     "decision_threshold",
     "entropy_bars",
+    "expected_loss",
     "focal_curves",
     "forgotten_logits",
     "loss_ruler",

@@ -1,55 +1,54 @@
-"""The figure of the chapter on categorical cross-entropy."""
+"""The figure of the chapter on categorical cross-entropy: the bars that grow, with a label."""
 
 import numpy as np
 
 from crossent.activations import softmax
-from crossent.figures import texts, vega
-from crossent.figures.style import GRAY, ORANGE
+from crossent.figures import bars, vega
+from crossent.figures.style import GRAY
 from crossent.losses import categorical_cross_entropy_with_logits
 
 _CLASSES = ("cat", "dog", "owl")
 
 
 def categorical_terms(logits: tuple[float, float, float], label: int = 0) -> vega.VegaLite:
-    """Show the terms whose sum is the categorical cross-entropy of one sample.
+    """Show the categorical cross-entropy of one sample as an area, to which a label gives one bar.
 
-    A frame is as long as the surprise of its class, the bar in it as long as the target times that
-    surprise. Sliders set the logits, at first ``logits``, −3 to 3; how much of the target is spread
-    over the classes; and a menu the true class, at first ``label``, 0 to 2.
+    The bars are as wide as the target and as high as the surprise −log ŷ. Sliders set the logits,
+    at first ``logits``, −3 to 3; how much of the target is spread over the classes; and a menu the
+    true class, at first ``label``, 0 to 2.
     """
-    target = np.eye(3)[label]
+    target = np.eye(len(_CLASSES))[label]
+    surprises = -np.log(softmax(np.asarray(logits)))
     loss = categorical_cross_entropy_with_logits(np.asarray(logits), target)
-    terms = "; ".join(
-        f"{name}: {t:.3f} × −log {p:.3f} = {-t * np.log(p):.3f}"
-        for name, t, p in zip(_CLASSES, target, softmax(np.asarray(logits)), strict=True)
+    terms = vega.listed(
+        f"{name} {t:.3f} × {surprise:.3f} = {t * surprise:.3f}"
+        for name, t, surprise in zip(_CLASSES, target, surprises, strict=True)
     )
-    line = "{datum.class}:  {datum.target:.3f} × −log {datum.p:.3f} = {datum.term:.3f}"
-    band: vega.Json = {"height": {"band": 0.3}}
-    return vega.figure(
-        "A row for each class. A frame is as long as the surprise, −log p, a bar in it as long as"
-        f" the target times the surprise. Above each row stands its term ({terms}), above them all"
-        f" the loss, which is their sum, {loss:.3f} nats.",
-        210,
+    total = " + ".join(f"exp(logit_{name})" for name in _CLASSES)
+    share = f"spread / {len(_CLASSES)}"
+    return bars.surprise_bars(
+        "A bar for each class, as wide as its target and as high as the surprise −log ŷ in nats. At"
+        " least −log of the target has to be paid, and is solid; what is paid more is pale; where"
+        " less is paid, a dashed box is left. A dashed line is at the height of the loss. A table"
+        f" above lists p × surprise, {terms}; the entropy of the target {0:.3f} nats, and the loss"
+        f" {loss:.3f} nats.",
         {
             **vega.sliders("logit_", "Logit of ", _CLASSES, logits, -3, 3, 0.1),
             "label": vega.menu("Label", _CLASSES[label], _CLASSES),
             "spread": vega.slider("Spread target", 0, 0, 1, 0.05),
         },
-        [
-            vega.layer("bar", x="surprise", filled=False, stroke=GRAY, strokeWidth=2, **band),
-            vega.layer("bar", x="term", color=ORANGE, **band),
-            texts.text(line, 0, "class", dy=-22, fontSize=14),
-            texts.heading("loss = sum = {datum.loss:.3f} nats", -18, fontSize=14),
-        ],
-        fields={
-            "power": f"exp({vega.of_row(f'logit_{name}' for name in _CLASSES)})",
-            "total": vega.total("power"),
-            "p": "datum.power / datum.total",
-            "surprise": "-log(datum.p)",
-            "target": f"(datum.class === label ? 1 - spread : 0) + spread / {len(_CLASSES)}",
-            "term": "datum.target * datum.surprise",
-            "loss": vega.total("term"),
+        {
+            name: (
+                f"(label === '{name}' ? 1 - spread : 0) + {share}",
+                f"exp(logit_{name}) / ({total})",
+            )
+            for name in _CLASSES
         },
-        x=vega.axis((0, 7), "nats", values=[*range(7)], grid=True),
-        **vega.bands("class", _CLASSES),
+        [
+            ("entropy of the target", bars.number("entropy", "nats")),
+            ("loss", bars.number("cross_entropy", "nats")),
+        ],
+        lines={"cross_entropy": GRAY},
+        unit="nats",
+        surprise="−log ŷ",
     )

@@ -8,7 +8,7 @@ from crossent.figures.style import BLUE, GRAY, ORANGE
 from crossent.gradients import value_and_grad
 from crossent.losses import sparse_categorical_cross_entropy_with_logits
 
-_CLASSES = ("cat", "dog", "owl")
+_CLASSES = ("zero", "three", "nine")  # the digits 0, 3 and 9
 _HEIGHT = 492
 _BASE = 352  # y of the triangle's base, in pixels from the top
 _GRID = 10  # arrows stand where the probabilities are multiples of a tenth
@@ -37,7 +37,7 @@ def simplex_gradient(logits: tuple[float, float, float], label: int = 0) -> vega
         f" {loss:.3f} and the length of the gradient, {np.linalg.norm(gradient):.3f}.",
         _HEIGHT,
         {
-            **vega.sliders("logit_", "Logit of ", _CLASSES, logits, -4, 4, 0.1),
+            **vega.sliders("logit_", "Score of ", _CLASSES, logits, -4, 4, 0.1),
             "label": vega.menu("Label", _CLASSES[label], _CLASSES),
             # The figure's own pixels: with an axis for each direction, the triangle would lean.
             "side": "min(width - 30, 340)",
@@ -69,10 +69,10 @@ def _base() -> vega.Json:
 
 def _place(probs: str, suffix: str = "") -> dict[str, str]:
     """Return the pixels of a prediction; ``{}`` in ``probs`` stands for the class."""
-    cat, dog, owl = (f"({probs.format(name)})" for name in _CLASSES)
+    left, right, top = (f"({probs.format(name)})" for name in _CLASSES)
     return {
-        f"x{suffix}": f"width / 2 + side * ({dog} - {cat}) / 2",
-        f"y{suffix}": f"{_BASE} - side * sqrt(3) / 2 * {owl}",
+        f"x{suffix}": f"width / 2 + side * ({right} - {left}) / 2",
+        f"y{suffix}": f"{_BASE} - side * sqrt(3) / 2 * {top}",
     }
 
 
@@ -91,17 +91,18 @@ def _triangle() -> list[vega.Json]:
 def _flow() -> vega.Json:
     """Draw the direction in which a step on the logits moves the prediction, on a grid."""
     grid = [
-        {"cat": i / _GRID, "dog": j / _GRID, "owl": (_GRID - i - j) / _GRID}
+        dict(zip(_CLASSES, (i / _GRID, j / _GRID, (_GRID - i - j) / _GRID), strict=True))
         for i in range(1, _GRID)
         for j in range(1, _GRID - i)
     ]
+    left, right, top = _CLASSES
     # The Jacobian of softmax times the negative gradient r = y - p: p_k (r_k - p · r).
     fields = {
         "mean": " + ".join(f"datum.{name} * (y_{name} - datum.{name})" for name in _CLASSES),
         **{f"d_{n}": f"datum.{n} * (y_{n} - datum.{n} - datum.mean)" for n in _CLASSES},
         **_place("datum.{}"),
-        "dx": "side * (datum.d_dog - datum.d_cat) / 2",
-        "dy": "-side * sqrt(3) / 2 * datum.d_owl",
+        "dx": f"side * (datum.d_{right} - datum.d_{left}) / 2",
+        "dy": f"-side * sqrt(3) / 2 * datum.d_{top}",
         "angle": "atan2(datum.dx, -datum.dy) * 180 / PI",
         "size": "60 + 5 * sqrt(datum.dx * datum.dx + datum.dy * datum.dy)",
     }

@@ -14,7 +14,7 @@ from mpmath import mp, mpf
 from sklearn import metrics
 from torch.nn import functional as F
 
-from tests.checks import Given, H, Real, reals, same, says, sigma
+from tests.checks import Given, H, Real, reals, same, says, sigma, soft
 
 TINY = mpf(10) ** -45
 # Hundredths, without 0 and 1: there a loss or a logit is infinite.
@@ -38,9 +38,9 @@ def of_logit(y: Real, z: Real) -> Real:
 
 
 @says(
-    '**Binary cross-entropy is the surprise at what happened.** A model says "yes" with probability'
-    r" $\hat y$. If the answer is yes ($y = 1$), it pays $-\log \hat y$. If the answer is no ($y ="
-    r" 0$), it pays $-\log(1 - \hat y)$. One formula says both:",
+    "**Binary cross-entropy is the surprise at what happened.** If the answer is yes ($y = 1$), the"
+    r" model pays $-\log \hat y$. If it is no ($y = 0$), it pays $-\log(1 - \hat y)$. One formula"
+    " says both:",
     "Binary cross-entropy is minus the logarithm of the probability given to what happened.",
 )
 @given(ANSWERS, PROBS)
@@ -113,7 +113,10 @@ def eq_binary_derivative() -> None:
 
 
 @says(
+    "The logarithm makes honesty the best policy",
     "Because the logarithm makes honesty the best policy.",
+    "Of many loans of which a share $p$ defaults, the mean cost is the cross-entropy of $p$ and"
+    " your forecast, and it is least when you forecast $p$ ({eq}`eq-gibbs`).",
     r"The absolute error is not proper: unless $p = \tfrac12$, it is least if you claim certainty.",
     "Such a loss is called a *strictly proper score* {cite}`gneiting2007`",
     "Squared error is proper as well; {doc}`why_not_mse` tells why it still learns slowly behind a"
@@ -147,14 +150,16 @@ def honesty_is_the_best_policy(share: Real, forecast: Real) -> None:
 
 
 @says(
-    r"the sigmoid $\sigma(z) = 1 / (1 + e^{-z})$.",
-    r"A network's last layer gives a logit $z$, and $\hat y = \sigma(z)$. Put it into {eq}`eq-bce`."
-    r" Since $1 - \sigma(z) = \sigma(-z)$ and $-\log \sigma(z) = \log(1 + e^{-z})$,",
+    r"the sigmoid $\sigma(z) = 1 / (1 + e^{-z})$ from {doc}`softmax`",
+    r"It says a score, a {term}`logit` $z$, and $\hat y = \sigma(z)$: a softmax over two scores,"
+    r" that of *no* fixed at 0. Put it into {eq}`eq-bce`. Since $1 - \sigma(z) = \sigma(-z)$ and"
+    r" $-\log \sigma(z) = \log(1 + e^{-z})$,",
 )
 @given(TARGETS, reals(-20, 20))
 def eq_bce_logits(y: Real, z: Real) -> None:
     r"""\ell = y \log(1 + e^{-z}) + (1 - y) \log(1 + e^{z}) ."""
     assert abs(torch.tensor(float(z), dtype=torch.float64).sigmoid().item() - sigma(z)) < 1e-15
+    same(soft([mpf(0), z])[1], sigma(z))
     same(1 - sigma(z), sigma(-z))
     same(-mp.log(sigma(z)), mp.log(1 + mp.exp(-z)))
     same(of_logit(y, z), y * mp.log(1 + mp.exp(-z)) + (1 - y) * mp.log(1 + mp.exp(z)))
@@ -164,7 +169,9 @@ def eq_bce_logits(y: Real, z: Real) -> None:
     "Take the factor $e^z$ out of the second logarithm,"
     r" $\log(1 + e^z) = z + \log(1 + e^{-z})$, to get a form for $z \ge 0$; put"
     r" $\log(1 + e^{-z}) = -z + \log(1 + e^{z})$ into the first to get one for $z < 0$:",
-    "No probability is left that could round to 0 or 1. But $e^z$ overflows at large $z$.",
+    "In {eq}`eq-bce-logits` no probability is left that could round to 0 or 1. But $e^z$ overflows"
+    " at large $z$.",
+    "From taking $e^z$ out of a logarithm.",
     "Each is exact for every $z$, and each overflows on one side only.",
 )
 @given(TARGETS, reals(-20, 20))
@@ -185,7 +192,10 @@ def eq_binary_forms(y: Real, z: Real) -> None:
     assert overflows == [[False, True], [True, False]]  # so the first form is for z >= 0
 
 
-@says("Choosing by the sign of $z$ is what $\\max$ and $|\\cdot|$ do in")
+@says(
+    r"Choosing by the sign of $z$ is what $\max$ and $|\cdot|$ do in {eq}`eq-bce-stable`.",
+    "This form works with the logit alone, and never takes the exponential of a positive number:",
+)
 @given(TARGETS, reals(-20, 20))
 def eq_bce_stable(y: Real, z: Real) -> None:
     r"""\ell = \max(z, 0) - yz + \log(1 + e^{-|z|}) ."""
@@ -196,7 +206,7 @@ def eq_bce_stable(y: Real, z: Real) -> None:
 
 
 @says(
-    r"For $s = 2y - 1$, {eq}`eq-bce-logits` reads $\ell = \log(1 + e^{-sz})$: the *logistic loss*."
+    r"The *logistic loss*: for $s = 2y - 1$, {eq}`eq-bce-logits` reads $\ell = \log(1 + e^{-sz})$."
     " Do not put −1 into {eq}`eq-bce`; it would be unbounded below.",
 )
 @given(ANSWERS, reals(-20, 20))
@@ -209,22 +219,13 @@ def labels_of_minus_one(y: int, z: Real) -> None:
 
 
 @says(
-    r"In {eq}`eq-bce-logits`, the derivative of $\log(1 + e^{z})$ is $e^{z} / (1 + e^{z}) ="
-    r" \sigma(z)$, and that of $\log(1 + e^{-z})$ is $-\sigma(-z) = \sigma(z) - 1$. Together:",
-    "**Prediction minus target**, as for softmax ({doc}`gradient`).",
+    "And as it is a softmax with cross-entropy, its gradient is the one that you know, **prediction"
+    " minus target**:",
 )
 @given(TARGETS, reals(-20, 20))
 def eq_bce_gradient(y: Real, z: Real) -> None:
-    r"""
-    \frac{\partial \ell}{\partial z} = y\,(\sigma(z) - 1) + (1 - y)\,\sigma(z) = \hat y - y .
-    """
-    up, down = (mp.diff(lambda x, sign=sign: mp.log(1 + mp.exp(sign * x)), z) for sign in (1, -1))
-    same(up, mp.exp(z) / (1 + mp.exp(z)))
-    same(up, sigma(z))
-    same(down, -sigma(-z))
-    same(down, sigma(z) - 1)
+    r"""\frac{\partial \ell}{\partial z} = \hat y - y ."""
     slope = mp.diff(lambda x: of_logit(y, x), z)
-    assert abs(slope - (y * (sigma(z) - 1) + (1 - y) * sigma(z))) < mpf(10) ** -25
     assert abs(slope - (sigma(z) - y)) < mpf(10) ** -25
     logits = torch.tensor([[0.0, float(z)]], dtype=torch.float64, requires_grad=True)
     target = torch.tensor([[1 - float(y), float(y)]], dtype=torch.float64)

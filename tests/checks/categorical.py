@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 import sympy
 import torch
@@ -14,9 +15,9 @@ from mpmath import mp, mpf
 from sklearn import metrics
 from torch.nn import functional as F
 
-from crossent.figures.style import GRAY, ORANGE
+from crossent.figures.style import PALETTE
 from tests.checks import Cited, H, Real, Row, distributions, logits, same, says, soft
-from tests.figures import drawing_of
+from tests.drawing import drawn
 from tests.figures.losses import CategoricalTerms
 
 TINY = mpf(10) ** -45
@@ -41,8 +42,8 @@ def as_tensor(rows: Sequence[Row]) -> torch.Tensor:
 
 @says(
     r"**Categorical cross-entropy is the mean of $-\log$ of the probability that the model gave to"
-    " the true class.** For $N$ samples and $K$ classes, with targets $y_{nk}$ (1 at the true class"
-    r" and 0 elsewhere, or any probabilities) and predictions $\hat y_{nk}$,",
+    " the true class.** As a formula, for $N$ samples and $K$ classes, with targets $y_{nk}$ (1 at"
+    r" the true class and 0 elsewhere, or any probabilities) and predictions $\hat y_{nk}$:",
     r"$L = -\frac1N \sum_n \sum_k y_{nk} \log \hat y_{nk}$, with *both* sums. For a one-hot row,"
     r" one"
     r" term is left: $-\log$ of the probability of the true class.",
@@ -69,10 +70,11 @@ def eq_categorical(q: list[Row], y: list[Row], label: int) -> None:
 
 
 @says(
+    "From the likelihood.",
     r"The model gives the class of sample $n$ the probability $\prod_k \hat y_{nk}^{\,y_{nk}}$: all"
     " factors but one have the exponent 0. Independent samples multiply. The logarithm turns"
     " products into sums, so the logarithm of the likelihood is",
-    "The smallest loss is the largest likelihood.",
+    "The smallest loss is the largest likelihood ({doc}`likelihood`).",
 )
 @given(ROWS, ROWS, st.integers(0, 2))
 def eq_categorical_likelihood(q: list[Row], other: list[Row], label: int) -> None:
@@ -120,9 +122,9 @@ def the_number_of_the_class_becomes_a_weight(q: Row, label: int) -> None:
 
 
 @says(
-    "**Do I lose information with the sparse form?** No, as long as each row has one class.",
-    'Some texts say that one form "produces" a one-hot vector and the other an index; neither'
-    " produces anything. The model gives $K$ probabilities either way, and gets the same gradient.",
+    "They lose nothing, as long as each row has one class.",
+    "No, as long as each row has one class. The model gives $K$ probabilities either way, and gets"
+    " the same gradient.",
     "One-hot rows, integers and soft targets are forms of one target; logits and probabilities"
     " forms"
     " of one prediction.",
@@ -144,6 +146,7 @@ def the_forms_of_a_target_say_the_same(z: list[Row], label: int) -> None:
 
 
 @says(
+    "Both give the same loss.",
     r"By equation {eq}`eq-sigmoid-softmax` in {doc}`softmax`, the categorical loss of logits"
     " $(z_0, z_1)$ *is* the binary loss of $z_1 - z_0$, sample by sample.",
 )
@@ -157,15 +160,29 @@ def two_outputs_are_one(z: Row, label: int) -> None:
 
 
 @says(
-    "Each frame is as long as the surprise at one class, and the filled part is what enters the"
-    " sum.",
+    r"They are as wide as the target $p$ and as high as the surprise, $-\log \hat y$. A label gives"
+    " all the width to one class: the loss is the area of its bar, and all of it is pale, for a"
+    " better model could save it. Change the label and the logits, then spread the target: a solid"
+    " part appears, the entropy, which no model can save.",
 )
-def what_the_frames_are() -> None:
-    at = CategoricalTerms(2, 1, 0, "dog", 0.3)
-    drawing = drawing_of(CategoricalTerms(2, 1, 0))
-    assert at.target.tolist() == pytest.approx([0.1, 0.8, 0.1])
-    assert at.surprise.tolist() == pytest.approx(surprises([2, 1, 0]))
-    assert len(drawing.seen("rect", GRAY, y="")) == len(drawing.seen("rect", ORANGE, y="")) == 3
+def a_label_is_one_bar() -> None:
+    sizes: dict[tuple[float, bool], float] = {}
+    for spread in (0, 0.3):
+        at = CategoricalTerms(2, 1, 0, "dog", spread)
+        (drawing,) = drawn(at.figure().spec, {"spread": spread})
+        for color in PALETTE[:3]:
+            rects = zip(drawing.of("rect", color), drawing.seen("rect", color), strict=True)
+            for mark, rect in rects:
+                pale = mark.look.get("fill-opacity", "1") != "1"
+                area = float(np.ptp(rect[:, 0]) * np.ptp(rect[:, 1]))
+                sizes[spread, pale] = sizes.get((spread, pale), 0) + area
+        if not spread:
+            assert at.p.tolist() == [0, 1, 0]
+            assert sizes[0, True] == pytest.approx(at.loss, rel=1e-3)
+    assert sizes[0, False] == pytest.approx(0)
+    solid = [mpf(w) * min(-mp.log(w), s) for w, s in zip(at.p, surprises([2, 1, 0]), strict=True)]
+    assert sizes[0.3, False] == pytest.approx(float(mp.fsum(solid)), rel=1e-3)
+    assert H([mpf(x) for x in at.p], soft([2, 1, 0])) >= H([mpf(x) for x in at.p]) > 0
 
 
 @says(
@@ -174,8 +191,8 @@ def what_the_frames_are() -> None:
     " class takes part.",
     "Only *how* the wrong classes share the rest does not count, for one of them is as false as the"
     r" other. The gradient with respect to the logits, $\hat y - y$, reaches each of them:",
-    "the loss compares with the truth, not with each other, and each {doc}`gradient <gradient>`"
-    " pushes down what is too high.",
+    "From the gradient, as in the first two rows: the loss compares with the truth, not with each"
+    " other, and each {doc}`gradient <gradient>` pushes down what is too high.",
     "The wrong classes are not ignored: the probabilities share a sum of 1, and the gradient is"
     r" $\hat y - y$.",
 )
@@ -302,6 +319,7 @@ def the_minimum_is_the_entropy_of_the_target(y: Row, q: Row) -> None:
     "PyTorch expects them at axis 1: logits (N, K, L), labels (N, L). (Its documentation writes C"
     " for"
     " $K$.)",
+    "Transpose, do not reshape: `reshape` to the right shape mixes the tokens, without an error.",
     "PyTorch wants the classes at axis 1. Transpose, do not reshape, and test with a length that is"
     " not $K$.",
 )
@@ -429,7 +447,6 @@ NUMBERS = {
 }
 
 UNTESTED = {
-    r"One widely copied article gives the loss as $-\frac1N \sum_i y_i \log \hat y_i$": "history",
     '(Keras 2 said "Shapes (None, 1) and (None, 10) are incompatible".)': "history",
     "{cite:t}`good1952` proposed the logarithm, {cite:t}`bernardo1979` has a general proof.": (
         "history"

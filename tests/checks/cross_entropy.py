@@ -16,7 +16,7 @@ from scipy.spatial.distance import jensenshannon
 from torch.nn import functional as F
 
 import crossent
-from crossent.figures.style import BLUE, ORANGE
+from crossent.figures.style import BLUE, GRAY
 from tests.checks import (
     KL,
     Cited,
@@ -31,12 +31,13 @@ from tests.checks import (
     soft,
 )
 from tests.figures import drawing_of
-from tests.figures.theory import CrossEntropyBars
+from tests.figures.bars import CrossEntropyBars
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 TINY = mpf(10) ** -50
+POSSIBLE_THREE = distributions(3, least=1)
 POSSIBLE = distributions(least=1)  # what nobody thinks impossible is never infinitely surprising
 
 
@@ -103,8 +104,8 @@ def eq_cross_entropy_gibbs(p: Row, q: Row | None) -> None:
 def eq_kl(p: Row, q: Row) -> None:
     r"""\begin{aligned}
     D_{\mathrm{KL}}(p \,\Vert\, q) &= H(p, q) - H(p) \\
-    &= -\sum_k p_k \log q_k + \sum_k p_k \log p_k
-    = \sum_k p_k \log \frac{p_k}{q_k} .
+    &= -\sum_k p_k \log q_k + \sum_k p_k \log p_k \\
+    &= \sum_k p_k \log \frac{p_k}{q_k} .
     \end{aligned}
     """
     there = [(p_k, q_k) for p_k, q_k in zip(p, q, strict=True) if p_k > 0]
@@ -154,28 +155,23 @@ def eq_cross_entropy_bell(model: tuple[sympy.Rational, sympy.Rational]) -> None:
 
 
 @says(
-    "A container holds 30 shapes. You draw from it, but you believe in another one.",
+    "Here the world has the first container of the last chapter, with 26 triangles and 4 circles."
+    " You believe that there are 10 triangles and 20 circles.",
+    "Solid is what a draw would cost somebody who knows the container. Pale is what your belief"
+    " makes you pay on top, for triangles, which you thought rare. The dashed box is what it saves"
+    " you, for circles, which you thought frequent.",
+    "Move the second slider of the first picture to 30: you are sure of a triangle.",
 )
-def what_a_container_holds() -> None:
-    at = CrossEntropyBars(26, 15)
+def what_the_picture_shows() -> None:
+    at = CrossEntropyBars(26, 10)
     drawing = drawing_of(at)
-    shapes = [len(drawing.of("symbol", color)) for color in (BLUE, ORANGE)]
-    assert shapes == [26 + 15, 4 + 15]
-    assert at.bits[0] == pytest.approx(stats.entropy([26, 4], base=2))
-
-
-@says(
-    "Make both equal: the pink bar vanishes, the green one stays. Move the belief to the other side"
-    " of the truth: the pink bar grows again. Believe in 30 triangles: the first circle is an"
-    " infinite surprise."
-)
-def what_the_sliders_do() -> None:
+    (pale,) = (bar for bar in drawing.of("rect", BLUE) if bar.look.get("fill-opacity") == "0.4")
+    (box,) = (bar for bar in drawing.of("rect", GRAY) if bar.look.get("fill-opacity") == "0")
+    assert pale.places[:, 0].max() <= box.places[:, 0].min() + 1  # triangles, then circles
+    assert at.surprise[0] > at.own[0]
+    assert at.surprise[1] < at.own[1]
     p = [mpf(26) / 30, mpf(4) / 30]
-    pink = [KL(p, [mpf(n) / 30, mpf(30 - n) / 30]) for n in range(15, 31)]
-    assert pink[26 - 15] == 0 < H(p)
-    assert pink[: 26 - 15] == sorted(pink[: 26 - 15], reverse=True)
-    assert pink[26 - 15 :] == sorted(pink[26 - 15 :])
-    assert pink[-1] == mp.inf
+    assert KL(p, [mpf(1), mpf(0)]) == mp.inf
 
 
 # --- The mean surprise of a belief ---
@@ -187,9 +183,8 @@ def what_the_sliders_do() -> None:
     " you have. How often it comes is decided by $p_k$:",
     "Because the world draws, not you. Your belief says how surprised you *will be* by an outcome;"
     " how often you are in that situation is not for your belief to decide.",
-    "The other order, $H(q, p)$, is the mean surprise in a world that follows your belief, for"
-    " somebody who believes in the real one.",
     r"$H(p, q) = -\sum_k p_k \log q_k$: the world draws from $p$, you are surprised by $q$.",
+    "The first argument is the world, the second one the belief",
 )
 @given(
     st.lists(st.integers(1, 9), min_size=3, max_size=3),
@@ -249,9 +244,8 @@ def the_sum_over_classes_is_a_mean(p: Row, q: Row) -> None:
 
 
 @says(
-    "It is the sum of what nobody can avoid, the {doc}`entropy <entropy>`, and what your error"
-    " costs, the *Kullback–Leibler divergence*:",
-    "the KL divergence, which is 0 on a match?**",
+    "On the diagonal stands the entropy, $H(p, p) = H(p)$. It is what remains when your belief is"
+    " perfect, and it is not 0, because knowing the odds is not knowing the outcome.",
     "say why `cross_entropy(p, p)` is rarely 0, and prove that no other belief does better;",
     "With $q = p$ the divergence is 0 and the entropy remains: $H(p, p) = H(p)$. It is the *least*"
     " that any belief can reach, not a sign of an error.",
@@ -319,7 +313,7 @@ def a_term_of_the_entropy_is_strictly_concave() -> None:
     " infinitely.",
     "To exclude what happens costs infinitely; to allow what does not has a finite price.",
     "To believe possible what never happens has a finite price.",
-    "To believe impossible what happens costs everything:",
+    "To believe impossible what happens costs everything.",
 )
 @given(distributions(), distributions())
 def only_what_happens_and_was_excluded_costs_infinitely(p: Row, q: Row) -> None:
@@ -347,6 +341,8 @@ def scipy_calls_it_relative_entropy() -> None:
     "While $p$ is fixed, training can reduce the second part only, and the cross-entropy has the"
     " gradient of the divergence.",
     "Cross-entropy is the sum of what training cannot reduce and what it can.",
+    "While $p$ is fixed, no belief changes $H(p)$: it is the floor, and it belongs to the world."
+    " The divergence belongs to you, and it is all that training can reduce.",
 )
 @given(distributions(), logits(), logits())
 def the_gradients_agree(p: Row, z: Row, other: Row) -> None:
@@ -388,9 +384,9 @@ def a_label_has_no_entropy(p: Row, q: Row, y: int) -> None:
 @says(
     "A distance is 0 from a point to itself, the same there and back, and never longer than a"
     " detour. KL keeps only the first of these promises, cross-entropy none (for the third it takes"
-    " {ref}`a more extreme example <ex-cross-entropy-detour>`):",
-    "Neither is a distance.",
-    "In the chapter, the detour is longer only because it counts two entropies.",
+    " {ref}`a more extreme example <ex-cross-entropy-detour>`).",
+    "The detour over a third distribution is often the longer way, if only because it counts two"
+    " entropies.",
 )
 def neither_is_a_distance() -> None:
     a, b, c = ([mpf(n) / 30, mpf(30 - n) / 30] for n in (26, 15, 4))
@@ -456,7 +452,6 @@ def js_is_what_mixing_gains(p: Row, q: Row) -> None:
 @says(
     "Its square root is {cite}`endres2003`; it is not. Between the two sure beliefs, the detour"
     " over the middle is shorter:",
-    r"Jensen–Shannon is symmetric, at most $\log 2$, and the square of a distance.",
 )
 @given(distributions(2), distributions(2), distributions(2))
 def the_root_of_js_is_a_distance(p: Row, q: Row, r: Row) -> None:
@@ -521,9 +516,10 @@ def the_best_bell_copies_mean_and_variance() -> None:
 
 
 @says(
-    "Because the forward one needs only draws from $p$, and a data set is that. Reverse KL needs"
-    " $p$ itself, at least up to a factor, as in variational inference ({cite:t}`mackay2003`,"
-    " chapter 33). If the model can represent the truth, both have the same minimum, $q = p$;"
+    "Training on data is forward, because the forward direction needs only draws from $p$, and a"
+    " data set is that. Reverse KL needs $p$ itself, at least up to a factor, as in variational"
+    " inference ({cite:t}`mackay2003`, chapter 33). If the model can represent the truth, both have"
+    " the same minimum, $q = p$;"
     ' "covering" and "picking" describe models that cannot.',
     "Forward needs only draws from the truth, reverse needs the truth itself, up to a factor.",
 )
@@ -536,6 +532,88 @@ def what_each_direction_needs(p: Row, q: Row, other: Row, factor: int) -> None:
     same(KL(q, scaled) - KL(other, scaled), KL(q, p) - KL(other, p))
     assert KL(p, p) == 0
     assert q == p or min(KL(p, q), KL(q, p)) > 1e-6
+
+
+# --- Two variables ---
+
+
+def margins(joint: Row) -> tuple[Row, Row]:
+    """Return the distributions of X and of Y, for pairs two by two for each X."""
+    x = [joint[0] + joint[1], joint[2] + joint[3], joint[4] + joint[5]]
+    return x, [mp.fsum(joint[::2]), mp.fsum(joint[1::2])]
+
+
+def conditionals(joint: Row, x: Row) -> list[Row]:
+    """Return the distributions of Y for each X; an X that never comes may have any."""
+    pairs = zip(joint[::2], joint[1::2], x, strict=True)
+    return [[a / p_x, b / p_x] if p_x else [mpf(1), mpf(0)] for a, b, p_x in pairs]
+
+
+@says(
+    "The second form does not change when $X$ and $Y$ change places: the shape tells as much of the"
+    " container as the container of the shape.",
+    "What seeing it is worth is the **mutual information**,",
+)
+@given(distributions(6))
+def eq_mutual_information(joint: Row) -> None:
+    r"""\begin{aligned}
+    I(X; Y) &= H(Y) - H(Y \mid X) \\
+    &= H(X) + H(Y) - H(X, Y) ,
+    \end{aligned}
+    """
+    x, y = margins(joint)
+    rest = mp.fsum(p_x * H(row) for p_x, row in zip(x, conditionals(joint, x), strict=True))
+    same(H(y) - rest, H(x) + H(y) - H(joint))
+    columns = [
+        [p / p_y for p in part]
+        for part, p_y in zip((joint[::2], joint[1::2]), y, strict=True)
+        if p_y
+    ]
+    turned = mp.fsum(p_y * H(c) for p_y, c in zip(filter(None, y), columns, strict=True))
+    same(H(y) - rest, H(x) - turned)
+
+
+@says(
+    "So mutual information is never negative, and 0 only for independent variables.",
+    r"Mutual information is the excess of a belief in independence:"
+    r" $I(X; Y) = H(Y) - H(Y \mid X) \ge 0$.",
+    "Somebody who believes that the two have nothing to do with each other,"
+    r" $q(x, y) = p(x)\,p(y)$, pays $H(X) + H(Y)$ for a pair that costs others only $H(X, Y)$:",
+)
+@given(distributions(6))
+def eq_mutual_kl(joint: Row) -> None:
+    r"""I(X; Y) = D_{\mathrm{KL}}\big(p(x, y) \,\Vert\, p(x)\, p(y)\big) \ge 0 ."""
+    x, y = margins(joint)
+    apart = [p_x * p_y for p_x in x for p_y in y]
+    same(H(joint, apart), H(x) + H(y))
+    told = H(x) + H(y) - H(joint)
+    same(told, KL(joint, apart))
+    independent = all(abs(a - b) < TINY for a, b in zip(joint, apart, strict=True))
+    assert abs(told) < TINY if independent else told > 1e-6
+
+
+@says(
+    r"Because $\log \frac{p(x, y)}{q(x, y)} = \log \frac{p(x)}{q(x)} + \log \frac{p(y \mid"
+    r" x)}{q(y \mid x)}$, the mean is",
+    "**The chain rule of the divergence** says how a wrong belief about a pair is paid, when $X$"
+    " comes first and then $Y$.",
+    "The divergence of a pair is that of $X$ plus the mean divergence of $Y$ given $X$.",
+    "A classifier takes the inputs $x$ as they come, so it pays the second part alone.",
+)
+@given(distributions(6), distributions(6, least=1))
+def eq_kl_chain(p: Row, q: Row) -> None:
+    r"""\begin{aligned}
+    &D_{\mathrm{KL}}\big(p(x, y) \,\Vert\, q(x, y)\big) \\
+    &\quad = D_{\mathrm{KL}}\big(p(x) \,\Vert\, q(x)\big) \\
+    &\qquad + \sum_x p(x)\, D_{\mathrm{KL}}\big(p(y \mid x) \,\Vert\, q(y \mid x)\big) .
+    \end{aligned}
+    """
+    (p_x, _), (q_x, _) = margins(p), margins(q)
+    rows = list(zip(p_x, conditionals(p, p_x), conditionals(q, q_x), strict=True))
+    second = mp.fsum(share * KL(a, b) for share, a, b in rows)
+    same(KL(p, q), KL(p_x, q_x) + second)
+    as_they_come = [share * b_y for share, _, b in rows for b_y in b]  # q(y|x), and p(x) itself
+    assert abs(KL(p, as_they_come) - second) < TINY
 
 
 # --- Negative divergences ---
@@ -571,8 +649,25 @@ def what_is_added_has_the_mean_0(p: Row, q: Row) -> None:
 
 
 @says(
-    r"Expand $\mathrm{JS}$ of $(0, 1)$ and $(\epsilon, 1 - \epsilon)$ for small $\epsilon$, and"
-    " check your formula with `crossent` at larger $\\epsilon$.",
+    "the log loss of the bookmaker minus yours. Each bit is a doubling. By Gibbs' inequality the"
+    r" best belief is the truth, and it earns $D_{\mathrm{KL}}(p \,\Vert\, r)$ bits a day.",
+    "In bits, the mean of the logarithm is",
+    "So gamblers are judged by their log loss, as forecasters are.",
+)
+@given(distributions(3), POSSIBLE_THREE, POSSIBLE_THREE)
+def eq_cross_entropy_kelly(p: Row, q: Row, r: Row) -> None:
+    r"""\sum_k p_k \log_2 \frac{q_k}{r_k} = H(p, r) - H(p, q)
+    = D_{\mathrm{KL}}(p \,\Vert\, r) - D_{\mathrm{KL}}(p \,\Vert\, q) :
+    """
+    growth = mp.fsum(p_k * mp.log(q_k / r_k, 2) for p_k, q_k, r_k in zip(p, q, r, strict=True))
+    same(growth, (H(p, r) - H(p, q)) / mp.log(2))
+    same(growth, (KL(p, r) - KL(p, q)) / mp.log(2))
+    assert growth < KL(p, r) / mp.log(2) + TINY
+
+
+@says(
+    r"Expand the Jensen–Shannon divergence {eq}`eq-js` of $(0, 1)$ and $(\epsilon, 1 - \epsilon)$"
+    r" for small $\epsilon$, and check your formula with `crossent` at larger $\epsilon$.",
     r"The middle is $(\tfrac\epsilon2, 1 - \tfrac\epsilon2)$. With $\log(1 - x) \approx -x$, the"
     r" first half is $-\tfrac12 \log (1 - \tfrac\epsilon2) \approx \tfrac\epsilon4$, the second"
     r" $\tfrac12 \left(\epsilon \log 2 - \tfrac\epsilon2\right)$. They add up to"
@@ -638,7 +733,7 @@ NUMBERS = {
         "cover2006", "chapter 2: Entropy, relative entropy, and mutual information"
     ),
     "chapter 33)": Cited("mackay2003", "chapter 33, Variational Methods"),
-    "uses the reverse direction in its chapter 33.": Cited(
+    "uses the reverse direction in its chapter 33, and": Cited(
         "mackay2003", "chapter 33, Variational Methods"
     ),
     "since 2018": Cited(

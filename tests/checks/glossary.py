@@ -30,7 +30,7 @@ from torch.nn import functional as F
 import crossent
 from tests.checks import Computed, Given, Row, distributions, says, source
 from tests.checks.entropy import WORDS, huffman, prefix_free
-from tests.pages import BOOK, page, pages, sentences, words
+from tests.pages import find, page, pages, sentences, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +77,7 @@ def tensorflow() -> Any:
 
 # --- The page itself ---
 
-TEXT = (BOOK / "glossary.md").read_text(encoding="utf-8").partition("{glossary}")[2]
+TEXT = find("glossary").read_text(encoding="utf-8").partition("{glossary}")[2]
 ENTRIES = dict(re.findall(r"^(?! |```)(.+)\n((?:  .+\n)+)", TEXT, re.MULTILINE))
 GREEK = "gamma|eta|lambda|sigma|tau|varepsilon"
 
@@ -98,7 +98,7 @@ def the_words_of_the_book_in_a_few_sentences() -> None:
     parts = [section.text for path in others for section in page(path).sections]
     cells = [cell["source"] for path in others for cell in page(path).top.all_cells()]
     book = words(" ".join([*parts, *cells])).casefold()
-    known = symbols((BOOK / "notation.md").read_text(encoding="utf-8"))
+    known = symbols(find("notation").read_text(encoding="utf-8"))
     for term, entry in ENTRIES.items():
         assert re.split("['’ ]", term.casefold())[0].removesuffix("ing") in book, term
         assert len(list(sentences(entry))) <= 4, term

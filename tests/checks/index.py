@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import sys
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,10 +16,16 @@ from mpmath import mp, mpf
 from torch.nn import functional as F
 
 import crossent
-from tests.checks import H, Real, Row, distributions, logits, same, says, soft
+from tests.checks import Computed, H, Real, Row, distributions, logits, same, says, soft
 from tests.drawing import drawn
-from tests.guards import is_checked
-from tests.pages import BOOK, ROOT, Json, Page, equations, page, pages
+from tests.guards import is_checked, links
+from tests.pages import BOOK, ROOT, Json, Page, equations, find, page, pages
+
+sys.path.append(str(Path(__file__).parents[2] / "book" / "_ext"))
+
+from reading_time import WORDS_A_MINUTE
+
+NUMBERS = {"200 words a minute": Computed(lambda: WORDS_A_MINUTE)}
 
 # --- Cross-entropy ---
 
@@ -94,16 +102,47 @@ def code_of(chapter: Page) -> str:
     return "\n".join(c["source"] for c in chapter.top.all_cells() if c["cell_type"] == "code")
 
 
+def part(folder: str) -> list[str]:
+    """Return the names of the chapters in a part, in order."""
+    return [chapter.name for chapter in chapters() if chapter.path.parent.name == folder]
+
+
+def needed(name: str) -> set[str]:
+    """Return the chapters that the opening of a chapter asks for."""
+    opening = page(find(name)).chapters[0].prose
+    return {each for ask in re.findall(r"You need[^.]*\.", opening) for each in links(ask)}
+
+
 @says(
-    "Start with [entropy](entropy.ipynb), the surprise you expect. Formula, picture and a few lines"
-    " of code stand side by side.",
+    "Read {doc}`entropy`, {doc}`cross_entropy`, {doc}`softmax` and {doc}`gradient`: {reading-time}`"
+    "entropy cross_entropy softmax gradient`. Then you know what the loss measures, what goes into"
+    " it, and why its slope is the prediction minus the target. You may stop here the first time.",
+    "For whoever wants to understand cross-entropy from the beginning, a student or a teacher:"
+    " {reading-time}`course`. Read it in order; it starts with the surprise of a single draw.",
+    "For those who know the course, and whose classes are rare, whose labels are uncertain, or"
+    " whose loss goes by another name: {reading-time}`variations`. Each chapter can be read on its"
+    " own.",
+)
+def what_is_read_before_what() -> None:
+    course, shortest = part("course"), ["entropy", "cross_entropy", "softmax", "gradient"]
+    assert "next draw" in page(find(course[0])).top.title
+    for names in (course, shortest):
+        for position, name in enumerate(names):
+            before = names[:position]
+            assert needed(name) <= {*before}, f"{name} needs {needed(name)}, but after {before}"
+    assert [name for name in course if name in shortest] == shortest
+    for name in part("variations"):
+        assert needed(name) <= {*course}, f"{name} needs {needed(name)}, not only the course"
+
+
+@says(
     "Every chapter answers a question. After it you can compute the answer by hand, in NumPy and"
     " with `crossent`, and say what the number means; where PyTorch, Keras or scikit-learn gives"
     " another one, you know why.",
 )
 def a_chapter_answers_a_question() -> None:
     contents = (ROOT / "_toc.yml").read_text(encoding="utf-8")
-    theory = contents.partition("caption: Frameworks")[0]
+    theory = contents.partition("caption: Practice")[0]
     assert chapters()[0].name == "entropy"
     for chapter in chapters():
         name, top = chapter.name, chapter.top
@@ -112,7 +151,7 @@ def a_chapter_answers_a_question() -> None:
         assert told in top.text, f"{name}: the opening has no list under {told!r}"
         for line in ("import numpy as np", "import crossent"):
             assert line in code_of(chapter).splitlines(), f"{name}: no cell has {line!r}"
-        if f"book/{name}\n" in theory:
+        if f"/{name}\n" in theory:
             assert any(map(equations, chapter.sections)), f"{name}: no displayed equation"
             assert any(section.descriptions for section in chapter.sections), f"{name}: no figure"
     # Why a mean with weights is another one: it is divided by another number.
@@ -126,25 +165,31 @@ def a_chapter_answers_a_question() -> None:
 
 
 @says(
-    "A number or an error message in the [symptoms](symptoms), what six libraries answer in [side"
-    " by side](side_by_side.ipynb), a word in the [glossary](glossary), a symbol in the"
-    " [notation](notation), a source in the [bibliography](bibliography).",
+    "For people who train models in PyTorch, TensorFlow or Keras: {reading-time}`practice`, of"
+    " which you need the chapter on your own library. {doc}`side_by_side` tells what six libraries"
+    " answer to the same questions.",
+    "For everybody, at any time, one answer at a time. A number or an error message is in"
+    " {doc}`symptoms`, and its cause and its cure are in {doc}`pitfalls`; a word is in the"
+    " {doc}`glossary <glossary>`, a symbol in the {doc}`notation <notation>`, a source in the"
+    " {doc}`bibliography <bibliography>`.",
 )
 def where_to_look_it_up() -> None:
-    titles = {section.title for section in page(BOOK / "symptoms.md").sections}
+    assert {"pytorch", "tensorflow"} < {*part("practice")}
+    titles = {section.title for section in page(find("symptoms")).sections}
     assert {"Numbers", "Error messages"} <= titles
-    (libraries,) = re.findall(r"^LIBRARIES = (\[.*\])$", code_of(chapters()[-2]), re.MULTILINE)
-    assert chapters()[-2].name == "side_by_side"
+    (libraries,) = re.findall(
+        r"^LIBRARIES = (\[.*\])$", code_of(page(find("side_by_side"))), re.MULTILINE
+    )
     assert len(json.loads(libraries)) == 6
-    texts = {name: (BOOK / f"{name}.md").read_text("utf-8") for name in ("glossary", "notation")}
+    texts = {name: find(name).read_text("utf-8") for name in ("glossary", "notation")}
     assert "```{glossary}" in texts["glossary"]
     assert "| symbol |" in texts["notation"]
-    assert "{bibliography}" in (BOOK / "bibliography.md").read_text(encoding="utf-8")
+    assert "{bibliography}" in find("bibliography").read_text(encoding="utf-8")
 
 
 @says(
     "`import crossent`: losses and information in NumPy, right to the last few digits. Every"
-    " function tells [what it computes and refuses](api).",
+    " function tells {doc}`what it computes and refuses <api>`.",
 )
 @given(distributions(4, least=1), distributions(4, least=1))
 def crossent_is_right_to_the_last_few_digits(p: Row, q: Row) -> None:
@@ -178,15 +223,15 @@ def a_chapter_is_a_notebook_whose_solutions_run() -> None:
     recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\ntest: ")[2]
     assert "$(BIN)/python -m pytest --quiet --nbval" in recipe.partition("\n\n")[0]
     for chapter in chapters():
-        ending = [section.title for section in chapter.top.parts][-2:]
-        message = f"{chapter.name}: the last sections are {ending}, not Exercises and Summary"
-        assert ending == ["Exercises", "Summary"], message
-        exercises = chapter.top.parts[-2]
+        sections = {section.title: section for section in chapter.top.parts}
+        message = f"{chapter.name}: has the sections {list(sections)}, not Exercises and Summary"
+        assert {"Exercises", "Summary"} <= set(sections), message
+        exercises = sections["Exercises"]
         solutions: list[list[Json]] = []
         for cell in exercises.all_cells():
             if "{solution-start}" in cell["source"]:
                 solutions.append([])
-            elif cell["cell_type"] == "code" and not is_checked(cell):
+            elif solutions and cell["cell_type"] == "code" and not is_checked(cell):
                 solutions[-1].append(cell)
         message = f"{chapter.name}: needs three exercises, and each solution a cell that is run"
         assert len(solutions) >= 3 and all(solutions), message  # noqa: PT018

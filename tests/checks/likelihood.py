@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from tests.checks import KL, Cited, H, Real, Row, distributions, same, says, source
 from tests.figures import drawing_of
-from tests.figures.theory import CoinLikelihood
+from tests.figures.likelihood import CoinLikelihood
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,11 +42,14 @@ def likelihood(q: Row, sample: list[int]) -> Real:
 
 @given(SAMPLES, POSSIBLE)
 def eq_likelihood(sample: list[int], q: Row) -> None:
-    r"""-\frac1N \log \mathcal{L} = -\frac1N \sum_{i=1}^{N} \log q(y_i) = H(\hat p, q) ,"""
-    N = len(sample)
+    r"""-\frac1N \log \mathcal{L} = -\frac1N \sum_{i=1}^{N} \log q(y_i)
+    = -\sum_k \hat p_k \log q_k = H(\hat p, q) .
+    """
+    N, p = len(sample), frequencies(sample)
     mean = -mp.fsum(mp.log(q[y]) for y in sample) / N
     same(-mp.log(likelihood(q, sample)) / N, mean)
-    same(mean, H(frequencies(sample), q))
+    same(mean, -mp.fsum(p_k * mp.log(q_k) for p_k, q_k in zip(p, q, strict=True)))
+    same(mean, H(p, q))
 
 
 @given(FLIPS, BIASES)
@@ -76,15 +79,78 @@ def eq_likelihood_counts(sample: list[int], q: Row) -> None:
 
 
 @given(SAMPLES, POSSIBLE)
-def eq_likelihood_categorical(sample: list[int], q: Row) -> None:
-    r"""-\frac1N \log \mathcal{L}(q) = -\sum_k \hat p_k \log q_k = H(\hat p, q)
-    = H(\hat p) + D_{\mathrm{KL}}(\hat p \,\Vert\, q) .
-    """
+def eq_likelihood_split(sample: list[int], q: Row) -> None:
+    r"""H(\hat p, q) = H(\hat p) + D_{\mathrm{KL}}(\hat p \,\Vert\, q) ."""
     p = frequencies(sample)
-    left = -mp.log(likelihood(q, sample)) / len(sample)
-    same(left, -mp.fsum(p_k * mp.log(q_k) for p_k, q_k in zip(p, q, strict=True)))
-    same(left, H(p, q))
-    same(left, H(p) + KL(p, q))
+    same(H(p, q), H(p) + KL(p, q))
+
+
+def one_hot(y: int) -> Row:
+    return [mpf(k == y) for k in range(CLASSES)]
+
+
+@given(SAMPLES, POSSIBLE, POSSIBLE, st.integers(1, 4))
+def eq_likelihood_three(sample: list[int], p: Row, q: Row, N: int) -> None:
+    r"""\frac1N \sum_{i=1}^{N} H(\text{one-hot}_{y_i}, q) = H(\hat p, q) ,
+    \qquad \mathbb{E}\, H(\hat p, q) = H(p, q) .
+    """
+    labels = mp.fsum(H(one_hot(y), q) for y in sample) / len(sample)
+    same(labels, H(frequencies(sample), q))
+    expected = mpf(0)
+    for draws in itertools.product(range(CLASSES), repeat=N):
+        expected += mp.fprod(p[y] for y in draws) * H(frequencies(list(draws)), q)
+    same(expected, H(p, q))
+
+
+WORLDS = st.tuples(distributions(2), distributions(2), distributions(2))  # p(y | x)
+BELIEFS = st.tuples(*[distributions(2, least=1)] * 3)  # q(y | x)
+INPUTS = distributions(3, least=1)  # p(x)
+
+
+def expected_loss(inputs: Row, world: tuple[Row, ...], belief: tuple[Row, ...]) -> Real:
+    """Return the mean of -log q(y | x) over all pairs, each with its probability."""
+    pairs = itertools.product(range(3), range(2))
+    return mp.fsum(inputs[x] * world[x][y] * -mp.log(belief[x][y]) for x, y in pairs)
+
+
+@given(INPUTS, WORLDS, BELIEFS)
+def eq_likelihood_floor(
+    inputs: Row, world: tuple[Row, Row, Row], belief: tuple[Row, Row, Row]
+) -> None:
+    r"""\mathbb{E} \left[ -\log q(y \mid x) \right] = H(Y \mid X) + \mathbb{E}_x\,
+    D_{\mathrm{KL}} \bigl( p(\cdot \mid x) \,\Vert\, q(\cdot \mid x) \bigr) ,
+    """
+    joint = [share * each for share, row in zip(inputs, world, strict=True) for each in row]
+    conditional = H(joint) - H(inputs)  # by the chain rule of entropy
+    excess = mp.fsum(
+        share * KL(row, q) for share, row, q in zip(inputs, world, belief, strict=True)
+    )
+    same(expected_loss(inputs, world, belief), conditional + excess)
+
+
+@given(INPUTS, WORLDS, BELIEFS)
+def eq_likelihood_floor_proof(
+    inputs: Row, world: tuple[Row, Row, Row], belief: tuple[Row, Row, Row]
+) -> None:
+    r"""\begin{aligned}
+    \mathbb{E} \left[ -\log q(y \mid x) \right]
+    &= \sum_x \sum_y p(x, y) \left( -\log q(y \mid x) \right) \\
+    &= \sum_x p(x) \sum_y p(y \mid x) \left( -\log q(y \mid x) \right) \\
+    &= \sum_x p(x)\, H \bigl( p(\cdot \mid x), q(\cdot \mid x) \bigr) \\
+    &= \sum_x p(x)\, H \bigl( p(\cdot \mid x) \bigr) + \sum_x p(x)\, D_{\mathrm{KL}}
+    \bigl( p(\cdot \mid x) \,\Vert\, q(\cdot \mid x) \bigr) .
+    \end{aligned}
+    """
+    first = expected_loss(inputs, world, belief)
+    inner = [
+        mp.fsum(p_y * -mp.log(q_y) for p_y, q_y in zip(row, q, strict=True))
+        for row, q in zip(world, belief, strict=True)
+    ]
+    same(first, mp.fsum(share * each for share, each in zip(inputs, inner, strict=True)))
+    rows = list(zip(inputs, world, belief, strict=True))
+    same(first, mp.fsum(share * H(row, q) for share, row, q in rows))
+    floor = mp.fsum(share * H(row) for share, row, _ in rows)
+    same(first, floor + mp.fsum(share * KL(row, q) for share, row, q in rows))
 
 
 def over_all_samples(p: Row, losses: Row, N: int) -> Iterator[tuple[Real, Real, Real]]:
@@ -107,7 +173,7 @@ def eq_likelihood_se(p: Row, q: Row, N: int) -> None:
 
 @given(st.lists(BIASES, min_size=1, max_size=8))
 def eq_perplexity(given_to_the_tokens: Row) -> None:
-    r"""\mathrm{PP} = e^{H \text{ in nats}} = 2^{H \text{ in bits}} ."""
+    r"""\mathrm{PP} = 2^{H \text{ in bits}} = e^{H \text{ in nats}} ,"""
     N = len(given_to_the_tokens)
     mean_choices = mp.fprod(1 / q for q in given_to_the_tokens) ** (mpf(1) / N)  # geometric
     same(mp.exp(mp.fsum(-mp.log(q) for q in given_to_the_tokens) / N), mean_choices)
@@ -118,9 +184,9 @@ def eq_perplexity(given_to_the_tokens: Row) -> None:
 
 
 @says(
-    "A coin came up heads in 70% of its flips.",
+    "A coin was flipped ten times and came up heads seven times.",
     "The hill and the valley are at the same place. With more flips, the hill gets narrow and the"
-    " likelihood absurdly small; the mean loss stays as it is.",
+    " likelihood absurdly small; the mean price stays as it is.",
 )
 def a_hill_above_a_valley() -> None:
     hills, valleys = [], []
@@ -142,21 +208,19 @@ def a_hill_above_a_valley() -> None:
 
 
 @says(
-    "**The cross-entropy loss is the negative log-likelihood of your data, per sample.** A model"
-    r" that gives the outcomes $y_1, \dots, y_N$ the probabilities $q(y_1), \dots, q(y_N)$ gives"
-    r" all of them together the *likelihood* $\mathcal{L} = \prod_i q(y_i)$, if they are"
-    " independent. Its logarithm is a sum, and",
-    r"where $\hat p$ stands for the frequencies in your data. Making the data as probable as"
-    " possible and making the mean loss as small as possible are the same thing.",
-    r"The mean loss is $-\tfrac1N \log \mathcal{L} = H(\hat p, q)$. The most probable parameters"
-    " for the data are those of the least cross-entropy; for free $q$, they are the observed"
-    " frequencies.",
+    "**The mean loss is a cross-entropy: that of your data and your belief.**",
+    "So the cheapest belief is the frequency that you saw, 0.7 for our coin.",
+    r"A bill of $B$ bits is a likelihood of $2^{-B}$: the mean loss is $-\tfrac1N \log \mathcal{L}"
+    r" = H(\hat p, q)$, and the most probable parameters for the data are those of the least"
+    " cross-entropy. For free $q$, they are the observed frequencies.",
 )
 @given(SAMPLES, POSSIBLE, POSSIBLE)
 def the_loss_is_the_negative_log_likelihood(sample: list[int], q: Row, other: Row) -> None:
     logs = torch.tensor([[float(mp.log(q_k)) for q_k in q]] * len(sample), dtype=torch.float64)
     loss = F.nll_loss(logs, torch.tensor(sample)).item()
     assert loss == pytest.approx(float(-mp.log(likelihood(q, sample)) / len(sample)))
+    bill = mp.fsum(-mp.log(q[y], 2) for y in sample)
+    same(likelihood(q, sample), mpf(2) ** -bill)
     p = frequencies(sample)
     if abs(H(p, q) - H(p, other)) > TINY:
         more_probable = likelihood(q, sample) > likelihood(other, sample)
@@ -165,14 +229,9 @@ def the_loss_is_the_negative_log_likelihood(sample: list[int], q: Row, other: Ro
 
 
 @says(
-    "A coin shows heads with an unknown probability $q$. You see $N$ flips, $h$ of them heads."
-    " Each head has probability $q$, each tail $1 - q$, and independent probabilities multiply."
-    " Take the logarithm and divide by $-N$:",
-    r"The right-hand side is the cross-entropy of $\hat p = (\tfrac hN, \tfrac{N - h}N)$ and $(q,"
-    r" 1 - q)$. Its derivative, $-\tfrac{h}{N q} + \tfrac{N - h}{N (1 - q)}$, is 0 only at $q ="
-    r" \tfrac hN$, negative before and positive after, if both sides came up. If only one did, the"
-    r" loss falls all the way to $q = 0$ or 1, which is $\tfrac hN$ again. So the best bias is the"
-    " frequency that you saw.",
+    r"In nats, the derivative is $-\tfrac{h}{N q} + \tfrac{N - h}{N (1 - q)}$. It is 0 only at $q ="
+    r" \tfrac hN$, negative before and positive after, if both sides came up. If only one did, it"
+    r" is never 0: the price falls all the way to $q = 0$ or 1, which is $\tfrac hN$ again.",
 )
 def the_best_bias_is_the_frequency() -> None:
     q = sympy.Symbol("q", positive=True)
@@ -252,14 +311,10 @@ def the_likelihood_is_no_probability_of_q() -> None:
 
 
 @says(
-    "You draw 2, 2, 1. Equal factors can be collected: with $n_k$ draws of class $k$,",
-    "That is where the strange exponents of textbooks come from: they are counts. The logarithm,"
-    " divided by $-N$, is",
-    "By Gibbs' inequality, {eq}`eq-cross-entropy-gibbs` in the last chapter, the least of all $q$"
-    r" is at $q = \hat p$. No derivative is needed. The identity itself assumes nothing about the"
-    r" model except that it gives probabilities, whether or not it can reach $\hat p$: maximizing"
-    " the likelihood minimizes the KL divergence *from the data to the model*, the {doc}`forward"
-    " direction <cross_entropy>`.",
+    r"There is no $q$ in the first part, and the second is never negative and 0 only at $q = \hat"
+    " p$ ({eq}`eq-cross-entropy-gibbs`).",
+    r"If your model cannot reach $\hat p$, its most probable parameters are those with the least"
+    " divergence from the data to the model, the {doc}`forward direction <cross_entropy>`.",
 )
 @given(SAMPLES, POSSIBLE, POSSIBLE)
 def maximum_likelihood_is_least_forward_kl(sample: list[int], q: Row, other: Row) -> None:
@@ -273,10 +328,10 @@ def maximum_likelihood_is_least_forward_kl(sample: list[int], q: Row, other: Row
 
 
 @says(
-    "Every model with probabilities has a likelihood, and every likelihood is a loss. If no choice"
-    " of parameters makes the model true, maximum likelihood still has an aim: with more and more"
-    " independent samples and under mild conditions, it tends to the parameters that are closest"
-    " to the truth in forward KL {cite}`white1982`.",
+    "Every model with probabilities has a likelihood, and every likelihood is a loss.",
+    "If no choice of parameters makes the model true, maximum likelihood still has an aim: with"
+    " more and more independent samples and under mild conditions, it tends to the parameters that"
+    " are closest to the truth in forward KL {cite}`white1982`.",
 )
 def the_aim_of_a_model_that_cannot_be_true() -> None:
     p = np.array([0.5, 0.1, 0.4])  # no coin that is tossed twice has these numbers of heads
@@ -298,14 +353,11 @@ def the_aim_of_a_model_that_cannot_be_true() -> None:
 
 
 @says(
-    r"The loss of one sample, $\ell_i = -\log q(y_i)$, is a random number, because the sample is."
-    r" For a fixed model and $y$ drawn from $p$, its expectation is $\sum_k p_k (-\log q_k) = H(p,"
-    " q)$: **a mean over test data is an unbiased estimate of the cross-entropy**. If the samples"
-    r" are independent, variances add: with $\sigma^2$ the variance of $\ell_i$, the mean has the"
-    r" variance $\tfrac{1}{N^2} \cdot N \sigma^2$.",
-    "On data that the model was not fitted to, the mean loss estimates $H(p, q)$ without bias, if"
-    r" the data chose nothing else either. Its standard error is $s / \sqrt N$ if the samples are"
-    " independent.",
+    r"If the samples are independent, variances add: with $\sigma^2$ the variance of $\ell_i$, the"
+    r" mean has the variance $\tfrac{1}{N^2} \cdot N \sigma^2$.",
+    "Training data fit, validation data choose, test data judge. On data that did neither before,"
+    r" the mean loss estimates the expected loss without bias. Its standard error is $s / \sqrt N$"
+    " if the samples are independent.",
 )
 @given(POSSIBLE, POSSIBLE, st.integers(2, 4))
 def a_mean_over_test_data_is_unbiased(p: Row, q: Row, N: int) -> None:
@@ -326,8 +378,8 @@ def a_mean_over_test_data_is_unbiased(p: Row, q: Row, N: int) -> None:
 
 
 @says(
-    "The average must be over samples that the model was *not* fitted to. To its training data the"
-    " model has adapted, accidents included, and there the mean is too low on average. For a free"
+    "To its training data the model has adapted, accidents included, and there the mean is too low"
+    " on average. For a free"
     r" $q$, that is a theorem. The training loss of the best one is $H(\hat p, \hat p) = H(\hat"
     " p)$, an entropy of frequencies, which is {doc}`too low on average <entropy>`; on new data it"
     r" costs $H(p, \hat p) \ge H(p)$.",
@@ -343,12 +395,35 @@ def the_training_loss_is_too_low(p: Row, N: int) -> None:
     assert training < H(p)
 
 
+@says(
+    r"A label is a draw from the world, the sample $\hat p$ is the mean of the labels, and the"
+    " world $p$ decides what you will pay.",
+    r"The expected loss is $H(Y \mid X)$ plus the mean divergence. Training reduces the divergence"
+    " alone; a better input lowers the floor.",
+    "**For labels $y$ given inputs $x$, the expected loss of a belief $q$ is a floor and an"
+    " excess:**",
+)
+@given(INPUTS, WORLDS, BELIEFS)
+def a_floor_and_an_excess(
+    inputs: Row, world: tuple[Row, Row, Row], belief: tuple[Row, Row, Row]
+) -> None:
+    floor = mp.fsum(share * H(row) for share, row in zip(inputs, world, strict=True))
+    assert expected_loss(inputs, world, belief) >= floor - TINY
+    mixed = [mp.fsum(s * row[y] for s, row in zip(inputs, world, strict=True)) for y in range(2)]
+    assert H(mixed) >= floor - TINY  # the floor without the input
+    sample = [0, 2, 2, 1]
+    mean = [mp.fsum(row) / 4 for row in zip(*map(one_hot, sample), strict=True)]
+    assert mean == frequencies(sample)
+
+
 # --- Language ---
 
 
 @says(
-    "By the chain rule, the probability of a text is their product, without any independence, and"
-    r" the loss is the mean of $-\log q(\text{next} \mid \text{before})$.",
+    "By the chain rule, the probability of a text is the product of these beliefs, without any"
+    r" independence, and the bill for the text is the sum of $-\log_2 q(\text{next} \mid"
+    r" \text{before})$.",
+    "It never rises with another letter, and goes down to the *entropy rate* of the language;",
 )
 @given(distributions(8, least=1))
 def the_chain_rule_needs_no_independence(p: Row) -> None:
@@ -359,6 +434,20 @@ def the_chain_rule_needs_no_independence(p: Row) -> None:
         steps = [begun[n + 1] / begun[n] for n in range(3)]
         same(mp.fprod(steps), chance[text])
         same(mp.fsum(-mp.log(step) for step in steps), -mp.log(chance[text]))
+    floors = []  # of the last letter, given the 0, 1 or 2 before it
+    for m in range(3):
+        starts = {text[2 - m : 2] for text in texts}
+        share = {text: mp.fsum(chance[t] for t in texts if t[2 - m : 2] == text) for text in starts}
+        rows = [
+            [
+                mp.fsum(chance[t] for t in texts if t[2 - m :] == (*text, end)) / share[text]
+                for end in "ab"
+            ]
+            for text in starts
+        ]
+        floors.append(mp.fsum(share[t] * H(row) for t, row in zip(starts, rows, strict=True)))
+    assert floors[0] >= floors[1] - TINY
+    assert floors[1] >= floors[2] - TINY
 
 
 P = [[mpf(n) / 10 for n in row] for row in ([8, 1, 1], [2, 2, 6], [1, 7, 2])]
@@ -366,9 +455,8 @@ SHARE = [mpf(22), mpf(15), mpf(14)]  # of each letter in the long run, but for a
 
 
 @says(
-    "Its *entropy rate*, the mean entropy of the next letter given those before, is what no model"
-    " can beat in the long run.",
-    "In the long run, a language model cannot beat the entropy rate. The training loss can.",
+    "The model that sees nothing has the entropy of the letters for a floor, the other the mean"
+    " entropy of the rows of `P`, weighted with how often their letter comes.",
     "No *expected* loss is below its floor, 1.0775 for order 0 and 0.7753 for the others.",
 )
 @given(st.tuples(POSSIBLE, POSSIBLE, POSSIBLE), POSSIBLE)
@@ -394,8 +482,8 @@ def shannon_asked_for_the_entropy_of_english() -> None:
 
 
 @says(
-    r"Read it as a number of choices: a uniform guess among 50 has the loss $\log 50$ and the"
-    " perplexity 50. The base must match the logarithm.",
+    r"for a blind guess among 50 costs $\log_2 50$ bits and has the perplexity 50.",
+    "The base must match the logarithm.",
     "One would be perfect; the size $V$ of the vocabulary is a blind guess, and a model that is"
     " wrong with confidence is above it.",
     "Perplexity is `exp(mean loss in nats)`, per token.",
@@ -478,7 +566,7 @@ NUMBERS = {
 }
 
 UNTESTED = {
-    "This is the *maximum likelihood* estimate {cite}`fisher1922`.": "history",
+    "It is called the *maximum likelihood* estimate {cite}`fisher1922`.": "history",
     "{cite:t}`shannon1951` let people guess English letter by letter, and so bounded its entropy"
     " rate long before there were neural language models.": "history",
 }

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 import crossent
 from tests.checks import Computed, says
-from tests.pages import BOOK, EQUATION, blocks, page, pages, words
+from tests.pages import EQUATION, blocks, find, page, pages, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ approx = pytest.approx
 
 def rows() -> Iterator[tuple[str, list[str]]]:
     """Yield the title above each row, and the cells of the row."""
-    for section in page(BOOK / "notation.md").sections:
+    for section in page(find("notation")).sections:
         for block in blocks(section.prose):
             if block.startswith("|"):
                 cells = re.split(r"(?<!\S)\|(?!\S)", block)
@@ -94,7 +94,7 @@ COUNTS = np.array([3, 5, 2])  # as P has it
 
 def chapter(stem: str) -> str:
     """Return all that is read in a chapter."""
-    return " ".join(section.text for section in page(BOOK / f"{stem}.ipynb").sections)
+    return " ".join(section.text for section in page(find(stem)).sections)
 
 
 @says(
@@ -486,7 +486,7 @@ ELSEWHERE = {  # where a chapter gives a symbol its second meaning
     r"$\eta$": ("binary", r"A share $\eta < \tfrac12$ of the labels is flipped at random"),
     r"$\lambda$": ("training", r"\lambda_{\max}\!\left(\tfrac1N X^\top X\right)"),
     "$u$": ("softmax", "Draw independent $u_k$ uniformly from $(0, 1)$ and add the *Gumbel noise*"),
-    "$h$": ("likelihood", "You see $N$ flips, $h$ of them heads"),
+    "$h$": ("likelihood", "For $h$ heads in $N$ flips"),
     "$X$": ("entropy", "H(X, Y) = H(X) + H(Y)"),
     "$D$": ("weights", r"A weighted loss is $\sum w \ell / D$"),
     r"$\alpha$": ("likelihood", r"A pseudo-count $\alpha$"),

@@ -12,7 +12,7 @@ from mpmath import mp, mpf
 
 from tests import guards
 from tests.checks import Cited, H, distributions, same, says, soft, source
-from tests.pages import BOOK, Section, equations, page, texts
+from tests.pages import Section, equations, find, page, texts
 
 if TYPE_CHECKING:
     from tests.checks import Number, Row
@@ -38,7 +38,7 @@ def eq_telltales(C: int, p: Row, digits: int) -> None:
 
 
 def pitfalls() -> list[Section]:
-    sections = page(BOOK / "pitfalls.ipynb").sections
+    sections = page(find("pitfalls")).sections
     return [s for s in sections if s.label and s.level == 3 and s.label.startswith("pitfall-")]
 
 
@@ -64,7 +64,7 @@ def a_pitfall_is_a_wrong_run_a_reason_a_fix_and_a_right_run() -> None:
 
 
 def code_of(name: str) -> str:
-    cells = page(BOOK / f"{name}.ipynb").top.all_cells()
+    cells = page(find(name)).top.all_cells()
     return "\n".join(cell["source"] for cell in cells)
 
 
@@ -80,8 +80,8 @@ def code_of(name: str) -> str:
     " and says that it is the mean cross-entropy.",
 )
 def what_the_chapter_sets_out_to_do() -> None:
-    whole = page(BOOK / "pitfalls.ipynb")
-    named = set(guards.links((BOOK / "symptoms.md").read_text("utf-8")))
+    whole = page(find("pitfalls"))
+    named = set(guards.links(find("symptoms").read_text("utf-8")))
     assert {section.label for section in pitfalls()} <= named  # numbers, words and messages
     for section in pitfalls():
         runs = [c["source"] for c in section.cells if c["cell_type"] == "code"]
@@ -114,7 +114,7 @@ def what_others_tell() -> None:
     for key, library in (papers | {"pedregosa2011": "Scikit-learn"}).items():
         assert library in source(key)
     for name in ("binary", "categorical", "weights"):
-        assert any(map(equations, page(BOOK / f"{name}.ipynb").sections))
+        assert any(map(equations, page(find(name)).sections))
     assert ".backward()" in code_of("pytorch")
     assert "GradientTape" in code_of("tensorflow")
     assert "shuffled" in code_of("training")

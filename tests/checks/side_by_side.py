@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional as F
 
 from tests.checks import Cited, says
-from tests.pages import BOOK, Json, read, texts
+from tests.pages import Json, find, read, texts
 
 Row: TypeAlias = dict[str, str]  # what a row says of each library, with its marks
 
@@ -22,7 +22,7 @@ ERROR = re.compile(r"[A-Z]\w+Error")
 
 def cells(name: str) -> list[Json]:
     """Return the cells of a notebook."""
-    found: list[Json] = read(BOOK / f"{name}.ipynb")["cells"]
+    found: list[Json] = read(find(name))["cells"]
     return found
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
-from typing import Any
 
 import numpy as np
 import pytest
@@ -42,6 +40,22 @@ def mean(p: Row, z: Row) -> Real:
     return mp.fsum(p_k * z_k for p_k, z_k in zip(p, z, strict=True))
 
 
+# --- The scores ---
+
+
+@given(st.lists(logits(3), min_size=2, max_size=2), logits(3), logits(2))
+def eq_softmax_scores(W: list[Row], x: Row, b: Row) -> None:
+    r"""z = W x + b , \qquad z_k = \sum_{i=1}^{64} w_{ki} \, x_i + b_k ."""
+    one_by_one = [mp.fsum(w * i for w, i in zip(row, x, strict=True)) for row in W]
+    together = np.array(W, dtype=float) @ np.array(x, dtype=float) + np.array(b, dtype=float)
+    layer = torch.nn.functional.linear(
+        *(torch.tensor(np.array(each, dtype=float)) for each in (x, W, b))
+    )
+    for votes, b_k, z_k, of_torch in zip(one_by_one, b, together, layer.tolist(), strict=True):
+        assert abs(votes + b_k - z_k) < 1e-12
+        assert abs(votes + b_k - of_torch) < 1e-12
+
+
 # --- The map ---
 
 
@@ -61,8 +75,12 @@ def eq_softmax(z: Row) -> None:
     "**Softmax exponentiates every score and divides by the sum.** The scores of a model, its"
     r" *logits* $z_1, \dots, z_K$, may be any real numbers. What comes out is positive and sums to"
     " 1:",
-    "Each of them moves every probability, because they share one sum.",
-    "Exponentiate, add up, divide:",
+    "Exponentiate, add up, divide. That makes two more columns:",
+    "The exponential makes every score positive and keeps the order; a score of 0 becomes 1. The"
+    " division makes shares of one whole.",
+    "One score alone moves every bar, because all share one sum.",
+    "Exponentiate every score, add up the powers, divide each power by the sum.",
+    "Softmax turns the scores",
 )
 @given(logits(), st.integers(0, 3))
 def every_logit_moves_every_probability(z: Row, j: int) -> None:
@@ -74,21 +92,14 @@ def every_logit_moves_every_probability(z: Row, j: int) -> None:
     moved = soft([z_k + (k == j) for k, z_k in enumerate(z)])
     for k in range(4):
         assert (moved[k] > y[k]) if k == j else (moved[k] < y[k])
-
-
-def widths(svg: str, kind: str) -> list[float]:
-    """Return where the bars or ticks end, as probabilities: the axis is 700 wide, up to 1.15."""
-    if kind == "bar":
-        found = re.findall(r'aria-roledescription="bar" d="M0,[\d.]+h([\d.]+)v', svg)
-    else:  # 3 pixels wide, around its place
-        found = re.findall(r'aria-roledescription="tick" d="M([-\d.]+),', svg)
-    return [(float(x) + 1.5 * (kind == "tick")) / 700 * 1.15 for x in found]
+        assert (z[k] > z[j]) == (mp.exp(z[k]) > mp.exp(z[j])) == (y[k] > y[j])
+    assert mp.exp(0) == 1
 
 
 @says(
-    "Raise all four logits by 1: in the end, nothing has changed.",
-    "Raise the temperature, and the bars become more alike; lower it, and the largest logit takes"
-    " nearly all.",
+    "The constant moves no bar.",
+    "Raise the temperature in the figure, and the bars become more alike; lower it, and the largest"
+    " logit takes nearly all.",
 )
 @given(DIFFERENT)
 def what_the_sliders_do(z: Row) -> None:
@@ -99,34 +110,74 @@ def what_the_sliders_do(z: Row) -> None:
     assert cold[z.index(max(z))] > 1 - mpf(10) ** -50
 
 
-# --- By hand ---
+@says(
+    "In exact arithmetic, no share is 0, however low its score: softmax never says never.",
+)
+def no_probability_is_0() -> None:
+    assert soft([mpf(0), mpf(-(10**6))])[1] > 0
+
+
+# --- The loss ---
+
+
+@given(logits(), st.integers(0, 3))
+def eq_softmax_loss(z: Row, y: int) -> None:
+    r"""\ell = -\log \hat y_y = \log \sum_{j=1}^{K} e^{z_j} - z_y ."""
+    ell = -mp.log(soft(z)[y])
+    assert abs(ell - (mp.log(mp.fsum(mp.exp(z_j) for z_j in z)) - z[y])) < TINY
+    x = torch.tensor(np.array(z, dtype=float))
+    assert abs(float(F.cross_entropy(x, torch.tensor(y))) - ell) < 1e-13
 
 
 @says(
-    "In exact arithmetic, no probability is 0, however low the score: softmax rules nothing out,"
-    " though a computer may {ref}`round one to 0 <softmax-log>`. The three lines by hand are fine"
-    " for small scores; {ref}`larger ones <softmax-overflow>` need one more step.",
+    "A linear model gives each class a score, a sum of votes plus a bias. Softmax turns the scores"
+    r" into probabilities, and $-\log$ of the true one is the loss, $\log \sum_j e^{z_j} - z_y$.",
+    r"Nothing. The loss is $\log \sum_j e^{z_j} - z_y$, and both terms rise by 5.",
+    "A third each: equal scores get equal shares, whatever their size.",
 )
-def no_probability_is_0() -> None:
-    low = [mpf(0), mpf(-(10**6))]
-    assert soft(low)[1] > 0
-    assert special.softmax([0.0, -1e6])[1] == 0
+@given(logits(3), logits(3), st.integers(0, 2))
+def from_votes_to_the_loss(votes: Row, bias: Row, y: int) -> None:
+    z = [sum(votes) + b_k for b_k in bias]
 
-    def by_hand(z: list[float]) -> Any:
-        with np.errstate(all="ignore"):
-            return np.exp(z) / np.exp(z).sum()
+    def loss(z: Row) -> Real:
+        return mp.log(mp.fsum(mp.exp(z_j) for z_j in z)) - z[y]
 
-    assert by_hand([3, 1, 0.2]) == pytest.approx(special.softmax([3, 1, 0.2]), rel=1e-15)
-    assert not np.isfinite(by_hand([1000, 0])).all()
-    assert by_hand([1000 - 1000, 0 - 1000]).tolist() == [1, 0]
+    assert abs(loss(z) + mp.log(soft(z)[y])) < TINY
+    assert abs(loss([z_k + 5 for z_k in z]) - loss(z)) < TINY
+    for y_k in soft([votes[0]] * 3):
+        same(y_k, mpf(1) / 3)
 
 
 # --- Why the exponential ---
 
 
+@given(logits())
+def eq_softmax_odds(z: Row) -> None:
+    r"""\frac{\hat y_k}{\hat y_j} = \frac{e^{z_k}}{e^{z_j}} = e^{z_k - z_j} ."""
+    y = special.softmax(np.array(z, dtype=float))
+    for k, j in itertools.permutations(range(4), 2):
+        same(mp.exp(z[k]) / mp.exp(z[j]), mp.exp(z[k] - z[j]))
+        assert abs(y[k] / y[j] / mp.exp(z[k] - z[j]) - 1) < 1e-12
+
+
 @says(
-    "Dividing needs scores that are not negative, and not all 0. It also looks at something else."
-    " The share of the second of two scores:",
+    r"Let one more pixel speak for the 9, with a vote of $\log 2 = 0.693$: its odds against every"
+    " other digit double, and the odds among the others stay as they were.",
+    "They triple, against every other class.",
+)
+@given(logits(), st.sampled_from([2, 3]))
+def a_vote_multiplies_the_odds(z: Row, times: int) -> None:
+    y = soft(z)
+    voted = soft([*z[:3], z[3] + mp.log(times)])
+    for j in range(3):
+        same(voted[3] / voted[j], times * y[3] / y[j])
+    same(voted[0] / voted[1], y[0] / y[1])
+
+
+@says(
+    "To divide the scores themselves by their sum will not do. It needs scores that are not"
+    " negative, and not all 0. It also looks at something else. The share of the second of two"
+    " scores:",
     "Dividing keeps *ratios*: it suits counts, and a negative score leaves the other a"
     ' "probability" of 2. Softmax keeps *differences*: 101 and 102 are as far apart as 1 and 2,'
     " and 10 and 20 much farther.",
@@ -151,8 +202,9 @@ def dividing_keeps_ratios_and_softmax_differences(a: int, b: int, c: int) -> Non
 
 
 @says(
-    "Scores that are sums of evidence, such as the outputs of a linear layer, are compared by"
-    " their differences. Two derivations say when nothing else will do.",
+    "This is how evidence behaves: independent pieces of it multiply the odds, and their logarithms"
+    " add up.",
+    "Sums of votes are compared by their differences.",
 )
 @given(distributions(2, least=1), distributions(2, least=1), distributions(2, least=1))
 def evidence_adds_up(prior: Row, first: Row, second: Row) -> None:
@@ -160,6 +212,9 @@ def evidence_adds_up(prior: Row, first: Row, second: Row) -> None:
     z = [mp.fsum(map(mp.log, row)) for row in zip(prior, first, second, strict=True)]
     same(joint[1] / mp.fsum(joint), sigma(z[1] - z[0]))
     same(joint[1] / mp.fsum(joint), soft(z)[1])
+    odds = [row[1] / row[0] for row in (prior, first, second)]
+    same(joint[1] / joint[0], mp.fprod(odds))
+    assert abs(mp.log(joint[1] / joint[0]) - mp.fsum(map(mp.log, odds))) < TINY
 
 
 @says(
@@ -174,7 +229,8 @@ def evidence_adds_up(prior: Row, first: Row, second: Row) -> None:
     r" \ge 0$, and $f(-x) = -f(x)$ because $f(0) = 0$. So $\hat y_k / \hat y_j = e^{c (z_k -"
     r" z_j)}$, each $\hat y_k$ is proportional to $e^{c z_k}$, and the sum of 1 leaves only"
     " {eq}`eq-softmax`, with the scores multiplied by $c$. ∎",
-    r"The constant $c$ is the unit of the scores; $1 / c$ is the *temperature* below.",
+    r"The constant $c$ is the unit of the scores; $1 / c$ is a temperature.",
+    "Nothing else, for three or more classes, if only differences of scores are to count;",
     r"Softmax is $e^{z_k} / \sum_j e^{z_j}$: the only map for which every difference of scores is"
     " a log-odds.",
 )
@@ -266,6 +322,7 @@ def pushed(p: Row, z: Row, size: Real) -> Row:
     r"For a mean below the plain one, the same holds with a negative $\tau$. At the plain mean,"
     r" the uniform distribution wins. At the maximum, no $\tau$ is left: the classes with the"
     " largest score share everything equally.",
+    "and of all distributions with a given mean score, softmax is the most uncertain one.",
     "At the right temperature, it is the most uncertain distribution with a given mean score.",
 )
 @given(DIFFERENT, POSITIVE, st.sampled_from([-0.9, -0.3, 0.2, 0.8]))
@@ -323,8 +380,8 @@ def the_gradient_is_prediction_minus_truth(z: Row, label: int) -> None:
 
 @says(
     "Because $e^{z_k + c} = e^c e^{z_k}$, and the common factor $e^c$ cancels:"
-    r" $\operatorname{softmax}(z + c) = \operatorname{softmax}(z)$. Only differences count. Of $K$"
-    " logits, one is free: you may set it to 0 and still reach every softmax.",
+    r" $\operatorname{softmax}(z + c) = \operatorname{softmax}(z)$. Only differences count.",
+    "Of $K$ logits, one is free: you may set it to 0 and still reach every softmax.",
     "Adding a constant to all logits changes nothing.",
     "A shift changes nothing, so choose it well.",
 )
@@ -361,9 +418,9 @@ def eq_softmax_logit(z: Row) -> None:
     "**A logit is a log-probability, up to a constant that all classes share.** The log-odds of"
     r" one class against another is the difference of their logits: $z_k - z_j = \log (\hat y_k /"
     r" \hat y_j)$.",
-    r"The constant is lost, and any will do: $\log p$ may serve as logits. And **does a logit of 0"
-    " mean a probability of ½?** For a sigmoid, yes. In a softmax, a logit by itself means"
-    " nothing.",
+    r"The constant is lost, and any will do: $\log p$ may serve as logits.",
+    "And **does a logit of 0 mean a probability of ½?** For a sigmoid, yes. In a softmax, a logit"
+    " by itself means nothing.",
     "A logit is a log-probability up to a shared constant. Logits come back from probabilities,"
     " the constant does not.",
 )
@@ -419,23 +476,24 @@ def the_limits_of_the_temperature(z: Row) -> None:
 
 
 @says(
-    r"The entropy climbs from 0, as one logit is the largest, to $\log 3$, {ref}`without ever"
+    r"The entropy climbs from 0, as one logit is the largest, to $\log 10$, {ref}`without ever"
     " turning back <ex-softmax-temperature>`. The order of the classes stays, and with it the"
     " accuracy, unless rounding makes two of them equal; the loss changes. A low temperature"
     " makes a language model repeat its favorites, a high one makes it wander.",
     "The order of the classes stays.",
+    "The order stays and the entropy rises.",
 )
-@given(st.lists(reals(), min_size=3, max_size=3, unique=True))
+@given(st.lists(reals(), min_size=10, max_size=10, unique=True))
 def the_entropy_climbs_with_the_temperature(z: Row) -> None:
     rows = [soft([z_k / tau for z_k in z]) for tau in (mpf("1e-3"), 0.1, 0.5, 1, 2, 10, 10**9)]
     entropies = [H(row) for row in rows]
     assert entropies == sorted(entropies)
     assert abs(entropies[0]) < TINY
-    assert abs(entropies[-1] - mp.log(3)) < 1e-8
-    order = sorted(range(3), key=z.__getitem__)
-    assert all(sorted(range(3), key=row.__getitem__) == order for row in rows)
+    assert abs(entropies[-1] - mp.log(10)) < 1e-8
+    order = sorted(range(10), key=z.__getitem__)
+    assert all(sorted(range(10), key=row.__getitem__) == order for row in rows)
     assert special.softmax([0, 1e-17]).tolist() == [0.5, 0.5]
-    assert abs(mp.log(rows[3][order[2]]) - mp.log(rows[4][order[2]])) > 1e-4  # the loss
+    assert abs(mp.log(rows[3][order[0]]) - mp.log(rows[4][order[0]])) > 1e-4  # the loss
     # The chance that two draws are the same word, and that the best is drawn.
     again = [mp.fsum(y_k**2 for y_k in row) for row in rows]
     assert again == sorted(again, reverse=True)
@@ -444,8 +502,8 @@ def the_entropy_climbs_with_the_temperature(z: Row) -> None:
 
 
 @says(
-    r"Temperature also softens the targets in distillation {cite}`hinton2015`, and one $\tau$,"
-    " chosen on validation data, repairs much overconfidence {cite}`guo2017`.",
+    r"Temperature softens the targets in distillation {cite}`hinton2015`, and one $\tau$, chosen"
+    " on validation data, repairs much overconfidence {cite}`guo2017`.",
     'Some texts *multiply* by a "temperature", so that higher means sharper: they mean $1 /'
     r" \tau$.",
 )
@@ -547,7 +605,9 @@ def eq_sigmoid_softmax() -> None:
 
 
 @says(
-    "Yes. Divide above and below by $e^{z_1}$:",
+    "Divide above and below by $e^{z_1}$:",
+    "It takes one number, the lead of one class over the other, and it is a half where there is no"
+    " lead:",
     "The same models, since the second logit is redundant, and without a penalty the same optimum."
     r" (Under weight decay, two logits share a weight $w$ as $\pm w / 2$ and pay half for it.) Two"
     " runs differ because of their random start, and because a step of gradient descent on two"
@@ -559,6 +619,7 @@ def two_logits_are_one(z: Row, w: Real) -> None:
     d = z[1] - z[0]
     same(mp.exp(z[1]) / mp.exp(z[1]) / (mp.exp(z[0] - z[1]) + mp.exp(z[1] - z[1])), soft(z)[1])
     same(soft(z)[1], sigma(d))
+    same(sigma(mpf(0)), mpf(1) / 2)
     # Of all pairs with the difference w, the halves have the least sum of squares: half of w².
     penalties = {part: part**2 + (w - part) ** 2 for part in (mpf(0), w / 4, w / 2, w)}
     assert min(penalties, key=lambda part: penalties[part]) == w / 2
@@ -706,7 +767,7 @@ def argmax_needs_no_softmax(z: Row) -> None:
 
 
 @says(
-    "It obeys the rules of probability: positive, with sum 1. Whether 80% means "
+    "Only in part: it obeys the rules of probability, positive with sum 1. Whether 80% means "
     '"right in 8 cases of 10" is another question, one of *calibration*, and softmax does not'
     " promise it. Cross-entropy rewards honest probabilities, but does not promise that your model"
     " finds them.",

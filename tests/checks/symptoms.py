@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 import crossent
 from tests.checks import Cited, Computed, Given, says
-from tests.pages import BOOK, blocks, page
+from tests.pages import blocks, find, page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +50,7 @@ def doubles(*numbers: Any) -> torch.Tensor:
 
 def rows(title: str) -> Iterator[list[str]]:
     """Yield the cells of each row under a title."""
-    for section in page(BOOK / "symptoms.md").sections:
+    for section in page(find("symptoms")).sections:
         for block in blocks(section.prose if section.title == title else ""):
             if block.startswith("| ") and not block.startswith("| what you see"):
                 yield block.strip("| ").split(" | ")

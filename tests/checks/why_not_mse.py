@@ -68,6 +68,39 @@ def eq_two_gradients(z: Real, y: Any) -> None:
     assert abs(mp.diff(lambda z: squared(z, y), z) - 2 * (p - y) * (p * (1 - p))) < CLOSE
 
 
+@given(reals(-12, 12), st.integers(0, 1))
+def eq_wish(z: Real, y: int) -> None:
+    r"""\frac{d\ell}{d\hat y} = \frac{\hat y - y}{\hat y (1 - \hat y)}
+    = -\frac{y}{\hat y} + \frac{1 - y}{1 - \hat y} .
+    """
+    p = sigma(z)
+    wish = (p - y) / (p * (1 - p))
+    same(wish, -y / p + (1 - y) / (1 - p))
+    slope = mp.diff(sigma, z)  # of the forecast in the logit
+    assert abs(wish * slope - (p - y)) < CLOSE * 10**6
+
+
+@says(
+    "Suppose nobody had told you about cross-entropy.",
+    "**The wish is granted by cross-entropy, and by nothing else.**",
+    "Integrate each part, and you get logarithms:",
+)
+@few
+@given(st.integers(1, 19), st.integers(0, 1), reals(-3, 3))
+def eq_granted(twentieths: int, y: int, constant: Real) -> None:
+    r"""\ell = -y \log \hat y - (1 - y) \log (1 - \hat y) + \text{constant} ."""
+    p = mpf(twentieths) / 20
+
+    def loss(q: Real) -> Real:
+        return -y * mp.log(q) - (1 - y) * mp.log(1 - q) + constant
+
+    assert abs(mp.diff(loss, p) - (-y / p + (1 - y) / (1 - p))) < 1e-15
+    # Two losses with one slope differ by a constant: the integral is the loss less its start.
+    half = mpf(1) / 2
+    area = mp.quad(lambda q: (q - y) / (q * (1 - q)), [half, p])
+    assert abs(area - (loss(p) - loss(half))) < 1e-12
+
+
 @says(
     r"**Behind a sigmoid, squared error goes silent where the model is most wrong.** Let $\hat y ="
     r" \sigma(z)$ be the probability of yes, and $y$ the answer. The two gradients differ by one"
@@ -79,7 +112,8 @@ def eq_two_gradients(z: Real, y: Any) -> None:
     r" (\hat y (1 - \hat y))$, which cancels the factor; {eq}`eq-bce-gradient` has the details."
     " For squared error, nothing cancels it.",
     r"Behind a sigmoid, squared error's gradient carries the factor $\hat y (1 - \hat y)$. A"
-    r" confident mistake hardly teaches; cross-entropy's gradient is $\hat y - y$.",
+    r" confident mistake hardly teaches; cross-entropy's gradient is $\hat y - y$, and it is the"
+    " only loss with this gradient.",
 )
 @few
 @given(reals(-12, 12), st.integers(0, 1))
@@ -181,8 +215,7 @@ def steps(z: float, count: int, *, square: bool) -> float:
 
 @says(
     "At the logit −10 the model says yes with probability 0.00005 although the answer is yes."
-    " Cross-entropy pulls with full force; squared error pulls 11,000 times more weakly. Let both"
-    " go from the same place:",
+    " Cross-entropy pulls with full force; squared error pulls 11,000 times more weakly.",
     "From −4, ten steps carry cross-entropy over to the right side, while squared error has barely"
     " left its place. From −6, even a hundred steps are not enough for it. From 0 or above, both"
     " roll.",
@@ -563,9 +596,8 @@ def the_rate_and_the_scales() -> None:
 
 
 @says(
-    "**My teacher says cross-entropy is convex, so the cost of a neural network is.** Convex in"
-    " the logits, and in the weights of the last layer. In general not in those of the hidden"
-    " layers.",
+    "It is convex in the logits, and in the weights of the last layer. In general not in those of"
+    " the hidden layers.",
     "Swap the units: the same network. Between two points of equal loss, a convex function must"
     " not rise above it:",
 )
@@ -623,7 +655,7 @@ def both_scores_are_proper(p: Row, q: Row) -> None:
 
 
 @says(
-    "**And without the sigmoid?** With *linear* outputs and one-hot targets, squared error is"
+    "With *linear* outputs and one-hot targets, squared error is"
     " convex again, and the plateau is gone. The outputs are no probabilities, though: they leave"
     " $[0, 1]$, and an output of 2 for the right class counts as an error.",
 )
@@ -743,8 +775,8 @@ def each_density_makes_a_loss(values: Row, mu: Real, eighths: int) -> None:
 
 
 @says(
-    r"**Why should $s$ be fixed?** It need not be. Let the model predict it, too, as $\log s$ so"
-    " that it stays positive {cite}`nix1994`. Then {eq}`eq-gaussian` as a whole is the loss: the"
+    r"Yes: let it predict the standard deviation, too, as $\log s$ so that it stays positive"
+    " {cite}`nix1994`. Then {eq}`eq-gaussian` as a whole is the loss: the"
     " first term wants $s$ large where errors are large, the second wants it small.",
 )
 @given(reals(1, 4), reals(-3, 3), st.integers(1, 16))

@@ -3,13 +3,15 @@
 import numpy as np
 
 from tests.drawing import Drawing, drawn
+from tests.figures.bars import BARS
+from tests.figures.likelihood import LIKELIHOOD
 from tests.figures.losses import LOSSES
 from tests.figures.positions import Position
 from tests.figures.practice import PRACTICE
 from tests.figures.theory import THEORY
 
 # Each at two starts, the first as in its chapter.
-FIGURES: list[tuple[Position, Position]] = THEORY + LOSSES + PRACTICE
+FIGURES: list[tuple[Position, Position]] = BARS + THEORY + LIKELIHOOD + LOSSES + PRACTICE
 
 
 def drawing_of(at: Position) -> Drawing:

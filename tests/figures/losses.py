@@ -10,6 +10,7 @@ from crossent import figures
 from crossent.figures import VegaLite
 from crossent.figures.style import BLUE, GRAY, ORANGE
 from tests.drawing import Drawing
+from tests.figures.bars import SurpriseBars
 from tests.figures.positions import (
     CLASSES,
     Array,
@@ -110,11 +111,12 @@ class DecisionThreshold(Position):
 
 
 @dataclass
-class CategoricalTerms(Position):
-    """A row for each class. A frame is as long as the surprise, −log p, a bar in it as long
-    as the target times the surprise. Above each row stands its term (cat: … × −log … = …;
-    dog: … × −log … = …; owl: … × −log … = …), above them all the loss, which is their sum, …
-    nats.
+class CategoricalTerms(SurpriseBars):
+    """A bar for each class, as wide as its target and as high as the surprise −log ŷ in nats. At
+    least −log of the target has to be paid, and is solid; what is paid more is pale; where less is
+    paid, a dashed box is left. A dashed line is at the height of the loss. A table above lists p ×
+    surprise, cat … × … = …, dog … × … = … and owl … × … = …; the entropy of the target … nats, and
+    the loss … nats.
     """
 
     logit_cat: float
@@ -126,49 +128,55 @@ class CategoricalTerms(Position):
     def __post_init__(self) -> None:
         self.z = np.array([self.logit_cat, self.logit_dog, self.logit_owl], dtype=float)
         self.k = CLASSES.index(self.label)
-        self.target = (1 - self.spread) * np.eye(3)[self.k] + self.spread / 3
-        self.surprise = -crossent.log_softmax(self.z)
+        super().__post_init__()
+        self.own, self.surprise = self.own * np.log(2), -crossent.log_softmax(self.z)
+        self.floor = crossent.entropy(self.p)
+        self.loss = crossent.categorical_cross_entropy_with_logits(self.z, self.p)
+
+    def pair(self) -> tuple[Array, Array]:
+        target = (1 - self.spread) * np.eye(3)[self.k] + self.spread / 3
+        return target, crossent.softmax(self.z)
 
     def figure(self) -> VegaLite:
         return figures.categorical_terms((self.logit_cat, self.logit_dog, self.logit_owl), self.k)
 
     def texts(self) -> Iterable[Text]:
-        for name, t, s in zip(CLASSES, self.target, self.surprise, strict=True):
-            yield name + ":  {:.3f} × −log {:.3f} = {:.3f}", t, np.exp(-s), t * s
-        loss = crossent.categorical_cross_entropy_with_logits(self.z, self.target)
-        yield "loss = sum = {:.3f} nats", loss
+        yield from self.table()
+        yield from [("{:.3f} nats", each) for each in (self.floor, self.loss)]
 
     def told(self) -> Iterable[Text]:
         return numbers_in(*self.texts())
 
     def marks(self, drawing: Drawing) -> Iterable[Seen]:
-        yield "frames", ends(drawing.seen("rect", GRAY, y=""))[:, 1], self.surprise
-        yield "bars", ends(drawing.seen("rect", ORANGE, y=""))[:, 1], self.target * self.surprise
+        yield from self.bars(drawing)
+        (line,) = drawing.seen("rule", GRAY)
+        yield "loss", line[:, 1], self.loss
 
 
 @dataclass
 class SimplexGradient(Position):
-    """A triangle with the classes cat, dog and owl at its corners; each point in it is a
+    """A triangle with the classes zero, three and nine at its corners; each point in it is a
     prediction. A dashed arrow, the negative gradient, runs straight from a dot to the corner
     of the label, {truth}. A curve shows the way of the prediction as the logits follow the
     gradient, to the same corner; small arrows show its direction elsewhere. A table has the
-    columns p, y and p − y: cat …, …, …; dog …, …, …; owl …, …, …. Below it stand the loss …
+    columns p, y and p − y: zero …, …, …; three …, …, …; nine …, …, …. Below it stand the loss …
     and the length of the gradient, ….
     """
 
-    logit_cat: float
-    logit_dog: float
-    logit_owl: float
-    label: str = "cat"
+    logit_zero: float
+    logit_three: float
+    logit_nine: float
+    label: str = "nine"
 
     def __post_init__(self) -> None:
-        self.z = np.array([self.logit_cat, self.logit_dog, self.logit_owl], dtype=float)
-        self.k = CLASSES.index(self.label)
+        self.z = np.array([self.logit_zero, self.logit_three, self.logit_nine], dtype=float)
+        self.k = ("zero", "three", "nine").index(self.label)
         self.p, self.y = crossent.softmax(self.z), np.eye(3)[self.k]
         self.loss, self.gradient = crossent.value_and_grad(sparse)(self.z, self.k)
 
     def figure(self) -> VegaLite:
-        return figures.simplex_gradient((self.logit_cat, self.logit_dog, self.logit_owl), self.k)
+        logits = self.logit_zero, self.logit_three, self.logit_nine
+        return figures.simplex_gradient(logits, self.k)
 
     def texts(self) -> Iterable[Text]:
         for p, y, slope in zip(self.p, self.y, self.gradient, strict=True):
@@ -190,7 +198,7 @@ class SimplexGradient(Position):
 def predictions(drawing: Drawing, places: Array) -> Array:
     """Return what the places in the triangle are as probabilities, one prediction a row."""
     (triangle,) = drawing.of("line", GRAY)
-    corners = np.insert(triangle.places[:3], 2, 1, axis=1)  # of cat, dog and owl
+    corners = np.insert(triangle.places[:3], 2, 1, axis=1)  # of zero, three and nine
     return np.asarray(np.linalg.solve(corners.T, np.insert(places, 2, 1, axis=1).T).T, float)
 
 
@@ -240,6 +248,6 @@ LOSSES: list[tuple[Position, Position]] = [
     (BinaryLoss(-2, 1), BinaryLoss(1.5, 0.7)),
     (DecisionThreshold(0.5, 1), DecisionThreshold(0.5, 1)),
     (CategoricalTerms(2, 1, 0), CategoricalTerms(-1.5, 1, 2.5, "dog")),
-    (SimplexGradient(-1.5, 0.5, 2.5), SimplexGradient(2, 1, -1, "dog")),
+    (SimplexGradient(1.3, 2.7, 2.7), SimplexGradient(2, 1, -1, "three")),
     (TwoLosses(-4), TwoLosses(2.5)),
 ]

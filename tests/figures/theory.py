@@ -1,16 +1,15 @@
-"""The figures of the chapters on entropy, likelihood and softmax, and on the first page."""
+"""The figures of the chapter on softmax and on the first page."""
 
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import mpmath
 import numpy as np
 
 import crossent
 from crossent import figures
 from crossent.figures import VegaLite
-from crossent.figures.style import BLUE, GRAY, GREEN, ORANGE, PALETTE, PINK
+from crossent.figures.style import BLUE, ORANGE
 from tests.drawing import ROOT, Drawing
 from tests.figures.positions import (
     CLASSES,
@@ -25,160 +24,44 @@ from tests.figures.positions import (
 
 
 @dataclass
-class EntropyBars(Position):
-    """A bar for each outcome, as wide as its probability and as high as its surprise in bits;
-    its area is what the outcome adds to the entropy, which is the height of a dashed line. A
-    table above lists probability × surprise, A … × … = …, B … × … = …, C … × … = … and D … ×
-    … = …; and the entropy, their sum, … bits, at most ….
-    """
-
-    weight_A: int
-    weight_B: int
-    weight_C: int
-    weight_D: int
-    also = ({"weight_A": 0, "weight_B": 0, "weight_C": 0, "weight_D": 0},)
-
-    def __post_init__(self) -> None:
-        self.weights = (self.weight_A, self.weight_B, self.weight_C, self.weight_D)
-        self.p = np.divide(self.weights, max(sum(self.weights), 1))
-        self.surprise = [np.log2(1 / p) if p else np.inf for p in self.p]
-
-    def figure(self) -> VegaLite:
-        return figures.entropy_bars(self.weights)
-
-    def texts(self) -> Iterable[Text]:
-        for p, surprise in zip(self.p, self.surprise, strict=True):
-            yield from numbers(p, surprise, p * surprise if p else 0)
-        yield "entropy (at most 2)"
-        if any(self.weights):
-            yield "{:.3f} bits", crossent.entropy(self.p, base=2)
-
-    def told(self) -> Iterable[Text]:
-        *terms, _, bits = self.texts()
-        return [*terms, *numbers_in(bits), "2"]
-
-    def marks(self, drawing: Drawing) -> Iterable[Seen]:
-        right = np.cumsum(self.p)
-        for k in np.flatnonzero(self.p):
-            (bar,) = drawing.seen("rect", PALETTE[k])
-            corners = [[right[k] - self.p[k], 0], [right[k], self.surprise[k]]]
-            yield "bar", np.sort(bar, axis=0), corners
-        for rule in drawing.seen("rule", GRAY):
-            yield "entropy", rule[:, 1], crossent.entropy(self.p, base=2)
-        yield "no weight", "no weight" in drawing.texts, not any(self.weights)
-
-
-@dataclass
-class CrossEntropyBars(Position):
-    """A row of … triangles and … circles is the container p, a row of … and … is what you
-    believe, q. Below them are bars on a scale of bits: the entropy H(p), … bits, from the
-    start; the divergence KL(p‖q), … bits, from where that ends; and the cross-entropy H(p,
-    q), as long as both together, … bits.
-    """
-
-    truth: int
-    belief: int
-
-    def __post_init__(self) -> None:
-        p, q = (np.array([n, 30 - n]) / 30 for n in (self.truth, self.belief))
-        functions = (crossent.kl_divergence, crossent.cross_entropy)
-        self.bits = [crossent.entropy(p, base=2), *(each(p, q, base=2) for each in functions)]
-
-    def figure(self) -> VegaLite:
-        return figures.cross_entropy_bars(self.truth, self.belief)
-
-    def texts(self) -> Iterable[Text]:
-        for name, bits in zip(("H(p)", "+ KL(p‖q)", "= H(p, q)"), self.bits, strict=True):
-            yield f"{name} = {{:.3f}}{' bits' if np.isfinite(bits) else ''}", bits
-
-    def told(self) -> Iterable[Text]:
-        counts = (self.truth, 30 - self.truth, self.belief, 30 - self.belief)
-        return [*map(str, counts), *numbers_in(*self.texts())]
-
-    def marks(self, drawing: Drawing) -> Iterable[Seen]:
-        shapes = [len(drawing.of("symbol", color)) for color in (BLUE, ORANGE)]
-        triangles = self.truth + self.belief
-        yield "shapes", shapes, (triangles, 60 - triangles)
-        own, both = self.bits[0], min(self.bits[2], 5)
-        yield "entropy", ends(drawing.seen("rect", GREEN, y="")), [[0, own]] * 2
-        yield "divergence", ends(drawing.seen("rect", PINK, y="")), [[own, both]] * 2
-
-
-@dataclass
-class CoinLikelihood(Position):
-    """Curves over the bias q of a coin. The upper one is the likelihood of a sample divided
-    by its largest value, a hill with its top at q = …. The lower one is the mean loss, a
-    valley with its floor at q = …. A dot on each marks q = …, with likelihood … and mean loss
-    … nats.
-    """
-
-    bias: float
-    flips: int
-
-    def __post_init__(self) -> None:
-        self.loss = crossent.cross_entropy([0.7, 0.3], [self.bias, 1 - self.bias])
-        self.likelihood, self.best = self.of(self.bias), self.of(0.7)
-
-    def of(self, bias: float) -> mpmath.mpf:
-        """Return the likelihood of a bias, for 70 % heads."""
-        heads = 7 * self.flips // 10
-        return mpmath.mpf(bias) ** heads * (1 - mpmath.mpf(bias)) ** (self.flips - heads)
-
-    def figure(self) -> VegaLite:
-        return figures.coin_likelihood(self.bias, self.flips)
-
-    def texts(self) -> Iterable[Text]:
-        yield "likelihood {:.2e}", float(self.likelihood)
-        yield "mean loss {:.4f} nats", self.loss
-
-    def told(self) -> Iterable[Text]:
-        return ["0.7", "0.7", ("{:.2f}", self.bias), *numbers_in(*self.texts())]
-
-    def marks(self, drawing: Drawing) -> Iterable[Seen]:
-        # No panel has an axis: heights are in units of that of the best bias, hill or valley.
-        relative, loss = float(self.likelihood / self.best), self.loss
-        amounts = (BLUE, relative, np.max), (ORANGE, loss / crossent.entropy([0.7, 0.3]), np.min)
-        bases = [rule[0, 1] for rule in drawing.seen("rule", GRAY, y="")]
-        for base, (color, amount, best) in zip(bases, amounts, strict=True):
-            (curve,), ((dot,),) = (drawing.seen(kind, color, y="") for kind in ("line", "symbol"))
-            heights = base - curve[:, 1]
-            unit = heights[np.argmin(np.abs(curve[:, 0] - 0.7))]
-            yield "dot", (dot[0], (base - dot[1]) / unit), (self.bias, amount)
-            yield "best bias", best(heights), unit
-
-
-@dataclass
 class SoftmaxBars(Position):
-    """A bar for each class, as long as the probability that softmax gives it, cat …, dog …,
-    owl … and fox …; a tick marks what it would be at temperature …. Above the bars stands the
-    entropy, … nats, at most ….
+    """A bar for each digit, as long as the probability that softmax gives it, and beside the
+    bar score → probability: digit …: … → …, digit …: … → …, digit …: … → …, digit …: … → …,
+    digit …: … → …, digit …: … → …, digit …: … → …, digit …: … → …, digit …: … → … and digit …:
+    … → …. A tick marks the probability at temperature …. Above the bars stands the entropy, …
+    nats, at most ….
     """
 
-    logit_cat: float
-    logit_dog: float
-    logit_owl: float
-    logit_fox: float
+    score_3: float
+    score_9: float
+    shift: float
     temperature: float
 
     def __post_init__(self) -> None:
-        self.z = (self.logit_cat, self.logit_dog, self.logit_owl, self.logit_fox)
-        self.p = crossent.softmax(np.divide(self.z, self.temperature))
+        three, nine = self.score_3, self.score_9
+        self.scores = [1.25, -0.45, 0.49, three, -2.28, -0.84, -2.03, -0.78, -0.79, nine]
+        self.z = np.add(self.scores, self.shift)
+        self.p = crossent.softmax(self.z / self.temperature)
 
     def figure(self) -> VegaLite:
-        return figures.softmax_bars(self.z, self.temperature)
+        return figures.softmax_bars(self.scores, (3, 9), self.temperature, self.shift)
 
     def texts(self) -> Iterable[Text]:
-        entropies = crossent.entropy(self.p), crossent.entropy(np.full(4, 0.25))
-        return [*numbers(*self.p), ("entropy {:.3f} nats (at most {:.3f})", *entropies)]
+        for z, p in zip(self.z, self.p, strict=True):
+            yield "{:.2f} → {:.3f}", z, p
+        entropies = crossent.entropy(self.p), crossent.entropy(np.full(10, 0.1))
+        yield "entropy {:.3f} nats (at most {:.3f})", *entropies
 
     def told(self) -> Iterable[Text]:
-        *probs, entropies = self.texts()
-        return [*probs, "1", *numbers_in(entropies)]
+        *bars, entropies = self.texts()
+        for digit, bar in enumerate(bars):
+            yield from [str(digit), *numbers_in(bar)]
+        yield from ["1", *numbers_in(entropies)]
 
     def marks(self, drawing: Drawing) -> Iterable[Seen]:
         yield "bars", ends(drawing.seen("rect", BLUE, y=""))[:, 1], self.p
         ticks = ends(drawing.seen("rect", ORANGE, y="")).mean(axis=1)
-        yield "ticks", ticks, crossent.softmax(np.array(self.z, dtype=float))
+        yield "ticks", ticks, crossent.softmax(self.z)
 
 
 @dataclass
@@ -214,9 +97,6 @@ class FirstPage(Position):
 
 
 THEORY: list[tuple[Position, Position]] = [
-    (EntropyBars(8, 4, 2, 2), EntropyBars(1, 0, 5, 16)),
-    (CrossEntropyBars(26, 15), CrossEntropyBars(26, 30)),
-    (CoinLikelihood(0.5, 10), CoinLikelihood(0.29, 30)),
-    (SoftmaxBars(2, 1, 0, -1, 1), SoftmaxBars(-2, 1.5, 3, 0, 0.5)),
+    (SoftmaxBars(2.69, 2.74, 0, 1), SoftmaxBars(-1.5, 3, 2.5, 0.5)),
     (FirstPage(2, 1, 0), FirstPage(2, 1, 0)),
 ]
