@@ -12,7 +12,7 @@ import pytest
 sys.path.append(str(Path(__file__).parents[1] / "book" / "_ext"))
 
 import equation_checks
-from crossent_book import RenderError, render, repair
+from crossent_book import RULE, RenderError, if_used, render, repair
 from docutils import nodes
 from reading_time import count_words, duration
 
@@ -141,3 +141,9 @@ def test_words_are_counted_without_code_and_formulas() -> None:
 )
 def test_a_time_is_told_as_one_would(minutes: float, told: str) -> None:
     assert duration(minutes) == told
+
+
+def test_rules_for_what_no_page_has_are_left_out() -> None:
+    css = "a{}.on{}.off{}.off,.on{}.on:not(.off){}@media x{.off .on{}.on{}}"
+    left = RULE.sub(lambda rule: if_used({"on"}, rule), css)
+    assert left == "a{}.on{}.off,.on{}.on:not(.off){}@media x{.on{}}"

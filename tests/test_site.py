@@ -522,7 +522,7 @@ def test_the_keyboard_changes_all_tabs_of_the_page(visit: Visit) -> None:
 @pytest.mark.parametrize("visit", [one_process(p) for p in pages_with("<details")], indirect=True)
 def test_the_keyboard_opens_what_is_hidden(visit: Visit) -> None:
     for box in visit.page.locator("article details").all():
-        box.locator("summary").press("Enter")
+        box.locator(":scope > summary").press("Enter")
         assert box.evaluate("(details) => details.open")
 
 

@@ -11,6 +11,7 @@ import torch
 import crossent
 from crossent import _sums
 from crossent._kernels import _exact, careful, divergences, fast
+from crossent._spans import SPAN
 from tests import calls
 
 api: Any = crossent  # these calls are wrong on purpose, also in type
@@ -1220,3 +1221,10 @@ def test_weights_of_nothing() -> None:
 def test_a_weight_that_is_not_a_number_is_named() -> None:
     with pytest.raises(TypeError, match=r"^sample_weight has dtype"):
         api.binary_cross_entropy_with_logits([0.0], [1], sample_weight=["a"])
+
+
+def test_a_wrong_label_is_found_far_behind() -> None:
+    z, labels = np.zeros((2 * SPAN + 5, 2)), np.zeros(2 * SPAN + 5, dtype=np.int8)
+    labels[SPAN + 3] = 2
+    with pytest.raises(IndexError, match=rf"labels\[{SPAN + 3}\] is 2"):
+        sparse_logits(z, labels)

@@ -27,6 +27,8 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.math import get_node_equation_number
 
 if TYPE_CHECKING:
+    from collections.abc import Set
+
     from bs4 import Tag
     from myst_nb.core.render import MimeData
     from sphinx.application import Sphinx
@@ -263,24 +265,37 @@ def repair(body: str) -> str:
     # elements: a third of a page's weight.
     for element in soup.select("details.admonition > summary a, .highlight :is(.n, .p, .w)"):
         element.unwrap()
+    for selector, name in NEEDLESS:
+        for element in soup.select(selector):
+            del element[name]
     for formula in soup.select("span.math"):
         _take_in_punctuation(formula)
-    # myst-nb gives the summary of a hidden cell a name that its text contradicts
-    for summary in soup.select("details.hide > summary"):
-        del summary["aria-label"]
-    # every exercise and every solution would have the same id
-    for content in soup.select("#exercise-content, #solution-content"):
-        del content["id"]
-    # The empty corner of a table heads nothing.
-    for corner in soup.select("th:empty"):
-        corner.name = "td"
-    # A formula that is the whole header of a column gives it no name that axe would see.
-    for formula in soup.select("th math"):
-        formula["aria-label"] = "".join(leaf.text for leaf in formula.select("mi, mn, mo, mtext"))
+    _repair_tables(soup)
     # docutils makes a list of the bibliography, but its entries no list items
     for entry in soup.select("[role=doc-biblioentry]"):
         entry["role"] = "listitem"
     return str(soup)
+
+
+NEEDLESS = (
+    # myst-nb gives the summary of a hidden cell a name that its text contradicts
+    ("details.hide > summary", "aria-label"),
+    # every exercise and every solution would have the same id
+    ("#exercise-content, #solution-content", "id"),
+    # the theme's sign for links to GitHub comes out of a font that the site does without
+    ("a.github, a.gitlab", "class"),
+    # HTML knows the language of formulas
+    ("math", "xmlns"),
+)
+
+
+def _repair_tables(soup: BeautifulSoup) -> None:
+    for header in soup.select("th"):
+        if not header.get_text(strip=True):  # the empty corner of a table heads nothing
+            header.name = "td"
+    # A formula that is the whole header of a column gives it no name that axe would see.
+    for formula in soup.select("th math"):
+        formula["aria-label"] = "".join(leaf.text for leaf in formula.select("mi, mn, mo, mtext"))
 
 
 def _take_in_punctuation(formula: Tag) -> None:
@@ -298,8 +313,7 @@ def _take_in_punctuation(formula: Tag) -> None:
         before.replace_with(before[: mark.start()])
 
 
-# What the theme brings along and no page of this book uses: 6 MB of files, and 90 kB of rules for
-# the icons of a font that is among them.
+# What the theme brings along and no page of this book uses: 6 MB of files, and 300 kB of rules.
 UNUSED_FILES = (
     "*.html",
     "images",
@@ -310,7 +324,6 @@ UNUSED_FILES = (
     "styles/*.map",
     "vendor",
 )
-UNUSED_RULES = re.compile(r"(?<=\})(?:\.fa-[\w-]+(?::{1,2}before)?,?)+\{[^{}]*\}")
 
 
 def prune(app: Sphinx, exception: Exception | None) -> None:
@@ -320,8 +333,23 @@ def prune(app: Sphinx, exception: Exception | None) -> None:
     static = Path(app.outdir, "_static")
     for path in {path for pattern in UNUSED_FILES for path in static.glob(pattern)}:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
+    texts = [*Path(app.outdir).rglob("*.html"), *static.rglob("*.js")]
+    used = {word for text in texts for word in WORD.findall(text.read_text(encoding="utf-8"))}
     styles = static / "styles" / "pydata-sphinx-theme.css"
-    styles.write_text(UNUSED_RULES.sub("", styles.read_text(encoding="utf-8")), encoding="utf-8")
+    css = styles.read_text(encoding="utf-8")
+    styles.write_text(RULE.sub(functools.partial(if_used, used), css), encoding="utf-8")
+
+
+WORD = re.compile(r"[\w-]+")
+RULE = re.compile(r"([^{}]+)\{[^{}]*\}")
+CONDITION = re.compile(r":[\w-]+\([^()]*\)")  # such as :not(.active), which holds without it, too
+CLASS = re.compile(r"\.([A-Za-z_][\w-]*)")
+
+
+def if_used(used: Set[str], rule: re.Match[str]) -> str:
+    """Return a rule, unless each of its selectors names a class that no page or script has."""
+    named = (CLASS.findall(selector) for selector in CONDITION.sub("", rule[1]).split(","))
+    return rule[0] if any(used >= {*each} for each in named) else ""
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

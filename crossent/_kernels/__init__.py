@@ -121,7 +121,7 @@ def kl_logits(temperature: float, log_base: float) -> Kernel:
 class Function(NamedTuple):
     """How a function of rows of logits is computed: as a `Kernel` computes a loss."""
 
-    careful: Callable[[Array], Array]
+    careful: Callable[[Array], Array] | None  # None: fast is sure of every row
     fast: Callable[[Span], NDArray[np.bool_] | None]  # fills span.gradient
     long: Fill | None = None
 
@@ -142,30 +142,30 @@ class Function(NamedTuple):
         """Fill in the results of a span."""
         for _, tile in span.tiles():
             sure = self.fast(tile)
-            if sure is None or sure.all():
+            if sure is None or self.careful is None or sure.all():
                 continue
             for which, part in tile.parts(~sure):
                 if part.dtype == WIDE:
-                    self.carefully(part)
+                    self.carefully(part, self.careful)
                 else:
                     self.fill(part.widened())
                 tile.gradient[which] = part.gradient
 
-    def carefully(self, span: Span) -> None:
+    def carefully(self, span: Span, careful: Callable[[Array], Array]) -> None:
         """Fill in the results of a span, carefully."""
         result = span.gradient
         if self.long is not None and span.x.shape[1] > SPAN:
             for row, place in zip(span.x, result, strict=True):
                 self.long(row, place)
         else:
-            result[...] = self.careful(span.x.astype(WIDE)).reshape(result.shape)
+            result[...] = careful(span.x.astype(WIDE)).reshape(result.shape)
 
 
 SOFTMAX = Function(careful.softmax, fast.softmax, long.softmax)
 LOG_SOFTMAX = Function(careful.log_softmax, fast.log_softmax, long.log_softmax)
 LOGSUMEXP = Function(careful.logsumexp, fast.logsumexp, long.logsumexp)
 SIGMOID = Function(careful.sigmoid, fast.sigmoid)
-LOG_SIGMOID = Function(careful.log_sigmoid, fast.log_sigmoid)
+LOG_SIGMOID = Function(None, fast.log_sigmoid)
 
 
 def entropy_logits(log_base: float) -> Function:

@@ -56,11 +56,6 @@ def sigmoid(z: Array) -> Array:
     return ratio
 
 
-def log_sigmoid(z: Array) -> Array:
-    """Return log(1 / (1 + e^−z))."""
-    return np.minimum(z, 0.0) - np.log1p(np.exp(-np.abs(z)))
-
-
 def label_logits(z: Array, want_gradient: bool, y: NDArray[np.intp]) -> Answer:
     """−log p_y."""
     parts = leave_one_out(z, y)

@@ -41,17 +41,18 @@ def surprise_bars(
     table: list[list[Any]] = [["outcome", "p", surprise, f"p × {surprise}"]]
     table += [[name, *_numbers(row)] for row, name in enumerate(names)]
     table += [[(name, _BOLD), "", "", (template, _BOLD)] for name, template in sums]
-    color = {"color": vega.colors("outcome", _palette(names))}
+    color: vega.Json = {"color": vega.colors("outcome", _palette(names))}
+    pale = color | {"fillOpacity": 0.4, "stroke": color["color"]}  # the edge shows on a dark page
     box: vega.Json = {"x": "left", "x2": "right"}
     return vega.figure(
         description,
         380,
         {**params, **_expressions([*outcomes.values()], unit)},
         [
-            vega.layer("rect", only="datum.p > 0", y="solid", y2=0, **box, **color),
-            vega.layer("rect", only=_MORE, y="high", y2="solid", **box, **color, **_pale(names)),
-            vega.layer("rect", only=_LESS, y="own", y2="solid", **box, **_EMPTY),
-            vega.layer("text", only="datum.p > 0", **_LABEL),
+            vega.layer("rect", y="solid", y2=0, **box, **color),
+            vega.layer("rect", only=_MORE, y="high", y2="solid", **box, **pale, **_SILENT),
+            vega.layer("rect", only=_LESS, y="own", y2="solid", **box, **_EMPTY, **_SILENT),
+            vega.layer("text", **_LABEL),
             *(_line(name, each) for name, each in (lines or {}).items()),
             *texts.table(table, _COLUMNS, _TOP - _LINE / 2, -_LINE, data=vega.ONE),
         ],
@@ -65,6 +66,7 @@ def surprise_bars(
             "right": vega.so_far("p"),
             "left": "datum.right - datum.p",
             "middle": "datum.right - datum.p / 2",
+            "label": "datum.p > 0 ? datum.outcome : ''",
         },
         x=vega.axis((0, 1), "probability", **vega.QUARTERS),
         y=vega.axis((0, _TOP), f"surprise in {unit}", values=[*range(7)], **vega.UPRIGHT),
@@ -72,13 +74,10 @@ def surprise_bars(
 
 
 _MORE, _LESS = (f"datum.p > 0 && datum.high {sign} datum.own" for sign in "><")
+# Where no belief is wrong, nothing is pale or empty, and a reader of the screen hears of nothing.
+_SILENT: vega.Json = {"aria": False}
 _EMPTY: vega.Json = {"color": GRAY, "fillOpacity": 0, "stroke": GRAY, "strokeDash": [4, 3]}
-_LABEL: vega.Json = {"x": "middle", "y": "tall", "text": "outcome", "dy": -9} | _BOLD
-
-
-def _pale(names: Sequence[str]) -> vega.Json:
-    """Return the look of what is paid too much; the edge shows on a dark page, too."""
-    return {"fillOpacity": 0.4, "stroke": vega.colors("outcome", _palette(names))}
+_LABEL: vega.Json = {"x": "middle", "y": "tall", "text": "label", "dy": -9} | _BOLD
 
 
 def _palette(names: Sequence[str]) -> dict[str, str]:

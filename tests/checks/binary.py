@@ -276,7 +276,6 @@ def eq_threshold(q: Real, alarm: Real, miss: Real) -> None:
     "Where a share $p$ is positive, the expected loss is now $-wp \\log q - (1 - p) \\log(1 - q)$."
     " Divide it by $wp + 1 - p$, and it is a cross-entropy again, hence least at",
     r"Every best logit is shifted by $\log w$.",
-    r"`pos_weight` shifts the best logits by $\log w$; subtract it before you show a probability.",
 )
 @given(PROBS, POSITIVE, PROBS)
 def eq_pos_weight(share: Real, weight: Real, other: Real) -> None:
@@ -368,8 +367,6 @@ def a_noisy_label(share: Real, percent: int, other: Real) -> None:
 @says(
     r"Pass logits: {eq}`eq-bce-stable` neither overflows nor saturates, and the gradient is"
     r" $\hat y - y$.",
-    "Where the answer has probability 0, libraries clip: 16.118 and 15.942 (Keras), 100 (PyTorch),"
-    " 36.04 (scikit-learn).",
 )
 def logits_neither_overflow_nor_saturate() -> None:
     z = torch.tensor([-1e30, -1000.0, 1000.0, 1e30], requires_grad=True)

@@ -19,7 +19,7 @@ import crossent
 from tests.checks import Computed, H, Real, Row, distributions, logits, same, says, soft
 from tests.drawing import drawn
 from tests.guards import is_checked, links
-from tests.pages import BOOK, ROOT, Json, Page, equations, find, page, pages
+from tests.pages import BOOK, ROOT, Json, Page, equations, find, page, pages, sentences
 
 sys.path.append(str(Path(__file__).parents[2] / "book" / "_ext"))
 
@@ -211,9 +211,8 @@ def crossent_is_right_to_the_last_few_digits(p: Row, q: Row) -> None:
 
 
 @says(
-    "A chapter ends with exercises, whose solutions run, and a summary. It is a notebook: download"
-    " it with the arrow at its top. Below each cell stands what it printed, and tests run all cells"
-    " again at every change.",
+    "Every chapter is a notebook: download it with the arrow at its top. Below each cell stands"
+    " what it printed, and tests run all cells again at every change.",
 )
 def a_chapter_is_a_notebook_whose_solutions_run() -> None:
     buttons = (BOOK / "_templates" / "article-header-buttons.html").read_text(encoding="utf-8")
@@ -238,3 +237,44 @@ def a_chapter_is_a_notebook_whose_solutions_run() -> None:
         for cell in chapter.top.all_cells():
             if cell["cell_type"] == "code" and re.search(r"^print\(", cell["source"], re.MULTILINE):
                 assert cell["outputs"]
+
+
+ENDING = (
+    "Summary",
+    "Five questions to recall",
+    "Exercises",
+    "Questions people ask",
+    "Read on",
+)
+
+
+@says(
+    "A chapter of the course is a straight road: it ends with a summary, five questions to recall,"
+    " and exercises in three grades, whose solutions run. The questions that people ask come after"
+    " them, each with its answer first, and you need none of them to read on.",
+)
+def a_chapter_of_the_course_is_a_straight_road() -> None:
+    for name in part("course"):
+        sections = page(find(name)).chapters
+        projects = [section for section in sections if section.title.startswith("Project")]
+        sections = [section for section in sections if section not in projects]
+        ending = [section.title for section in sections[-len(ENDING) :]]
+        assert ending == [*ENDING], f"{name}: ends with {ending}, not with {[*ENDING]}"
+        _, recall, exercises, asked, _ = sections[-len(ENDING) :]
+        recalled, told = (
+            "\n".join(cell["source"] for section in those for cell in section.all_cells())
+            for those in ([recall], [exercises, *projects])
+        )
+        questions = re.findall(r"^:::\{dropdown\} \d\. .+$", recalled, re.MULTILINE)
+        assert len(questions) == 5, f"{name}: {len(questions)} questions to recall, not 5"
+        titles = re.findall(r"^[`:]{3,}\{exercise\} .+$", told, re.MULTILINE)
+        grades = {title.count("★") for title in titles}
+        assert len(titles) >= 6, f"{name}: {len(titles)} exercises, not 6"
+        assert grades == {1, 2, 3}, f"{name}: exercises of the grades {grades}, not of all three"
+        assert len(asked.parts) >= 6, f"{name}: {len(asked.parts)} questions that people ask"
+        for question in asked.parts:
+            first = next(sentences(question.prose), "")
+            assert first, f"{name}: {question.title!r} has no answer"
+            assert not first.endswith("?"), (
+                f"{name}: {question.title!r} does not begin with an answer"
+            )

@@ -407,6 +407,26 @@ def any_distribution_can_be_a_target(y: Row, z: Row) -> None:
     assert values[1] == pytest.approx(2 * values[0])  # no cross-entropy any more
 
 
+@says(
+    r"Because $\tau$ divides twice. One $1 / \tau$ comes from the chain rule, through $z / \tau$."
+    r" The second is in the difference of student $z$ and teacher $v$: for large $\tau$ and logits"
+    r" of mean 0, $\operatorname{softmax}(z / \tau)_k \approx \frac1K + \frac{z_k}{K \tau}$. So"
+    r" {cite:t}`hinton2015` multiply this loss by $\tau^2$:",
+)
+@given(logits(3), logits(3))
+def distillation_multiplies_by_the_square(z: Row, v: Row) -> None:
+    z, v = ([x - mp.fsum(row) / 3 for x in row] for row in (z, v))
+    tau = mpf(10) ** 8
+    cool, teacher = (soft([x / tau for x in row]) for row in (z, v))
+    for one, z_k, share in zip(cool, z, teacher, strict=True):
+        assert abs(one - (mpf(1) / 3 + z_k / (3 * tau))) < 1e-13
+        own = v[teacher.index(share)]
+        assert abs(tau**2 * (one - share) / tau - (z_k - own) / 3) < 1e-6
+    x, t = as_tensor(z).requires_grad_(), as_tensor(soft(v))
+    (slope,) = torch.autograd.grad(F.cross_entropy(x / 5, t), x)
+    assert torch.allclose(slope, (F.softmax(x / 5, dim=-1) - t) / 5)  # the chain rule's
+
+
 NUMBERS = {
     "It does, since torch 1.10": Cited(
         "https://github.com/pytorch/pytorch/releases/tag/v1.10.0",

@@ -151,6 +151,10 @@ def from_votes_to_the_loss(votes: Row, bias: Row, y: int) -> None:
 # --- Why the exponential ---
 
 
+@says(
+    "The odds of two classes depend on the difference of their scores alone, so votes add up and"
+    " odds multiply.",
+)
 @given(logits())
 def eq_softmax_odds(z: Row) -> None:
     r"""\frac{\hat y_k}{\hat y_j} = \frac{e^{z_k}}{e^{z_j}} = e^{z_k - z_j} ."""
@@ -231,8 +235,7 @@ def evidence_adds_up(prior: Row, first: Row, second: Row) -> None:
     " {eq}`eq-softmax`, with the scores multiplied by $c$. ∎",
     r"The constant $c$ is the unit of the scores; $1 / c$ is a temperature.",
     "Nothing else, for three or more classes, if only differences of scores are to count;",
-    r"Softmax is $e^{z_k} / \sum_j e^{z_j}$: the only map for which every difference of scores is"
-    " a log-odds.",
+    r"Softmax is $e^{z_k} / \sum_j e^{z_j}$.",
 )
 @given(DIFFERENT, POSITIVE)
 def log_odds_lead_to_softmax(z: Row, c: Real) -> None:
@@ -323,7 +326,6 @@ def pushed(p: Row, z: Row, size: Real) -> Row:
     r" the uniform distribution wins. At the maximum, no $\tau$ is left: the classes with the"
     " largest score share everything equally.",
     "and of all distributions with a given mean score, softmax is the most uncertain one.",
-    "At the right temperature, it is the most uncertain distribution with a given mean score.",
 )
 @given(DIFFERENT, POSITIVE, st.sampled_from([-0.9, -0.3, 0.2, 0.8]))
 def softmax_is_the_most_uncertain(z: Row, tau: Real, size: float) -> None:
@@ -421,8 +423,6 @@ def eq_softmax_logit(z: Row) -> None:
     r"The constant is lost, and any will do: $\log p$ may serve as logits.",
     "And **does a logit of 0 mean a probability of ½?** For a sigmoid, yes. In a softmax, a logit"
     " by itself means nothing.",
-    "A logit is a log-probability up to a shared constant. Logits come back from probabilities,"
-    " the constant does not.",
 )
 @given(logits(), reals().filter(bool))
 def a_logit_is_a_log_probability(z: Row, x: Real) -> None:
@@ -612,7 +612,7 @@ def eq_sigmoid_softmax() -> None:
     r" (Under weight decay, two logits share a weight $w$ as $\pm w / 2$ and pay half for it.) Two"
     " runs differ because of their random start, and because a step of gradient descent on two"
     " logits moves the difference twice as far. One output is the plain choice.",
-    "Two classes: sigmoid of the difference.",
+    r"For two classes, softmax is the sigmoid of the difference.",
 )
 @given(logits(2), POSITIVE)
 def two_logits_are_one(z: Row, w: Real) -> None:
@@ -696,7 +696,6 @@ def eq_softmax_tanh_loss(z: Real, t: int) -> None:
     r"But that is a sigmoid with the logit doubled. Likewise, for labels $t = \pm 1$ and $a ="
     r" \tanh z$, the loss that is sometimes offered,",
     "*is* the binary cross-entropy at the logit $2z$.",
-    r"$\tanh$ is a sigmoid in disguise.",
 )
 @given(reals())
 def tanh_is_a_sigmoid_in_disguise(z: Real) -> None:
@@ -771,7 +770,6 @@ def argmax_needs_no_softmax(z: Row) -> None:
     '"right in 8 cases of 10" is another question, one of *calibration*, and softmax does not'
     " promise it. Cross-entropy rewards honest probabilities, but does not promise that your model"
     " finds them.",
-    "Probabilities that sum to 1 need not be right: that is calibration.",
 )
 @given(distributions(3, least=1), distributions(3, least=1))
 def cross_entropy_rewards_honesty(p: Row, q: Row) -> None:
@@ -847,8 +845,6 @@ def the_temperature_comes_first(z: Row, tau: Real) -> None:
     " the true class pulls ahead:",
     "**Must I put a softmax layer before CrossEntropyLoss?** No: it contains `log_softmax`. An"
     " extra softmax raises no error. It costs gradients as well: see {doc}`categorical`.",
-    "A softmax before such a loss leaves a floor.",
-    "Take logarithms with `log_softmax`, and give logits to the loss.",
 )
 @given(st.integers(2, 12), logits(12))
 def one_hot_logits_leave_a_floor(K: int, z: Row) -> None:
@@ -872,7 +868,6 @@ def one_hot_logits_leave_a_floor(K: int, z: Row) -> None:
 @says(
     "A softmax over a single output is $e^z / e^z = 1$, whatever the network says. Use a sigmoid"
     " with the binary loss, or two outputs with the categorical one.",
-    "A softmax over one output is always 1.",
 )
 @given(reals(-9, 9), st.sampled_from([0, 1]))
 def one_output_is_always_1(z: Real, label: int) -> None:

@@ -323,9 +323,6 @@ def weight_decay_in_pytorch() -> None:
     "There is no such number. With two equally frequent classes 0.69 is guessing; with ten,"
     " guessing costs 2.30, and 0.69 means that the truth gets $e^{-0.69} = 0.5$ in the geometric"
     " mean.",
-    "$e^{-L}$ is the geometric mean of the probabilities of the truth, and the error rate is at"
-    r" most $L / \log 2$.",
-    r"Judge a loss by what it beats: $\log K$, $H(\text{prior})$, a linear model.",
 )
 @given(st.lists(st.integers(1, 19).map(lambda n: mpf(n) / 20), min_size=1, max_size=6))
 def a_loss_as_a_probability(given_to_truth: Row) -> None:
@@ -443,8 +440,6 @@ def eq_descent_lemma(seed: int, part: float) -> None:
 
 @says(
     "**Every rate below $2/\\beta$ lowers the loss at every step**, until the slope is 0.",
-    "Gradient descent on softmax regression lowers the loss at every step if"
-    r" $\eta < 4 / \lambda_{\max}(X^\top X / N)$.",
 )
 @given(SEEDS, st.integers(1, 19).map(lambda n: n / 10))
 def a_safe_rate_goes_down(seed: int, part: float) -> None:
@@ -652,5 +647,5 @@ NUMBERS = {
 
 SHOWN = {
     "**It means that there is a bug, that the learning rate is wrong, or that something holds the"
-    " loss up.**": ("rate 0.0001 2.2360 rate 20 5.5867 weight decay 0.3085 labels mixed up 1.1182"),
+    " loss up.**": ("rate 0.0001 2.2360 rate 10 1.7779 weight decay 0.3085 labels mixed up 1.1182"),
 }

@@ -403,7 +403,7 @@ def eq_hessian(rows: list[Row], y: list[int], theta: Row) -> None:
     r" (x_i^\top v)^2 \ge 0$. The Hessian is positive semi-definite everywhere: $L$ is convex. ∎"
     r" If the columns of $X$ are independent, the sum is positive for $v \ne 0$, and there is at"
     " most one minimum.",
-    r"The logistic loss of a linear model is convex: its Hessian is $\tfrac1N X^\top S X$.",
+    r"With cross-entropy, a linear model has one valley, whatever the data.",
 )
 @few
 @given(SAMPLES, ANSWERS, PAIR, PAIR)
@@ -507,7 +507,6 @@ def convex_in_the_parameters(theta: Real, x: Real) -> None:
     " weights grow without end all the same.",
     "A finite minimum exists exactly if every direction of $\\theta$ that improves a sample makes"
     " another one worse {cite}`albert1984`.",
-    "On separable data it has no minimum, and in hidden weights it is in general not convex.",
 )
 @given(st.lists(st.tuples(st.integers(-3, 3), st.integers(-3, 3)), min_size=3, max_size=5))
 def a_finite_minimum_or_none(rows: list[tuple[int, int]]) -> None:
@@ -598,6 +597,7 @@ def the_rate_and_the_scales() -> None:
 @says(
     "It is convex in the logits, and in the weights of the last layer. In general not in those of"
     " the hidden layers.",
+    "With hidden layers, that ends.",
     "Swap the units: the same network. Between two points of equal loss, a convex function must"
     " not rise above it:",
 )

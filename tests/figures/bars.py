@@ -52,6 +52,7 @@ class SurpriseBars(Position):
                 if opacity == "1" or top[k] > low[k]
             ]
             found = [np.sort(rect, axis=0) for kind, rect in rects if kind == opacity]
+            found = [rect for rect in found if np.diff(rect[:, 0]) > 1e-9]  # others are not seen
             found.sort(key=lambda rect: rect[0, 0])  # from the left
             yield (
                 f"bars of opacity {opacity}",
