@@ -27,6 +27,8 @@ LEAST = {4: -87.0, 8: -708.0}  # e^x is a normal number from here on
 FLOOR = {4: 2.0**-80, 8: 2.0**-900}  # what has underflowed is nothing beside such a sum
 HIDDEN = -1e30  # as good as −∞
 FAR = 600.0  # q_k / p_k up to e^600 is a number, and beyond it p_k may have vanished
+LEAST_FAR = 0.1  # what is less is lost in the difference of two logarithms
+NO_ROW = np.empty(0, np.intp)
 LEAST_KL = {2: 1e-14, 4: 1e-14, 8: 1e-5}  # by the size of the input: has its digits but three
 TINY = 2.0**-1000  # of what is computed in `WIDE`
 REACH = {4: 80.0, 8: 600.0}  # of (1 + γ) |z|, for σ(z)^γ e^−z to be normal
@@ -309,32 +311,45 @@ def kl_logits(span: Span, logits: Masses, *, temperature: float, log_base: float
     All is in `WIDE`. The difference of e^x − 1 and x leaves an error of about 2⁻⁵²/√D of the sum D.
     """
     q, p = span.x.astype(WIDE), np.array(logits.targets, WIDE)
+    sure = None if q.min() > -np.inf else ~((q == -np.inf) & (p > -np.inf)).any(axis=1)
+    tops = []
     for z in (q, p):
         if not z.min() > -np.inf:
             np.maximum(z, HIDDEN, out=z)  # hidden in both is no difference
-    x = (q - p) / temperature
-    p -= of_rows(np.maximum, p)[:, None]
+        tops.append(of_rows(np.maximum, z)[:, None])
+    x = q - p  # first, for where they are nearly equal nothing is lost
+    apart = tops[0] - tops[1]
+    if not np.abs(apart).max() <= temperature:  # what is lost is put back
+        less = x - q
+        less = (q - (x - less)) - (p + less)
+        x -= apart
+        x += less
+    else:
+        x -= apart
+    x /= temperature
+    p -= tops[1]
     p /= temperature
-    log_p = p.copy() if x.max() > FAR else p
     np.exp(p, out=p)
     whole = block_sums(p)
     p /= whole[:, None]
-    x -= (p * x).sum(axis=1)[:, None]
-    far = np.flatnonzero(of_rows(np.maximum, x) > FAR) if log_p is not p else np.empty(0, np.intp)
-    if len(far):  # where p may have vanished: e^D is the sum of e^(log p + x)
-        log_q = (log_p[far] - np.log(whole[far])[:, None]) + x[far]
-        most = of_rows(np.maximum, log_q)
-        q = np.exp(log_q - most[:, None])
-        x[far] = 0.0
+    mean = (p * x).sum(axis=1)
+    x -= mean[:, None]
+    far = np.flatnonzero(of_rows(np.maximum, x) > FAR) if x.max() > FAR else NO_ROW
+    x[far] = 0.0
     growth = np.expm1(x)
     x -= growth
     x *= p
     excess = -x.sum(axis=1)
     loss = log1p(excess)
-    if len(far):
-        loss[far] = most + np.log(block_sums(q))
     least = LEAST_KL[span.x.itemsize] if span.is_large or span.x.itemsize < 8 else np.inf
-    sure = (loss >= least) & (loss < -HIDDEN)
+    digits = (loss >= least) & (np.minimum(*tops)[:, 0] > HIDDEN)
+    if len(far):  # where p may have vanished: the difference of two logarithms, less the mean
+        q = np.exp((q[far] - tops[0][far]) / temperature)
+        total = block_sums(q)
+        loss[far] = np.log(total / whole[far]) - mean[far]
+        digits[far] = loss[far] >= max(LEAST_FAR, least)
+    digits &= np.isfinite(loss)
+    sure = digits if sure is None else sure & digits
     if span.gradient is not None:
         # q − p = p (e^{x − D} − 1)
         growth -= excess[:, None]
@@ -342,7 +357,7 @@ def kl_logits(span: Span, logits: Masses, *, temperature: float, log_base: float
         factor = span.scale / (temperature * log_base)
         np.multiply(growth, column(factor / (1.0 + excess), WIDE), out=span.gradient)
         if len(far):
-            span.gradient[far] = (q / block_sums(q)[:, None] - p[far]) * factor
+            span.gradient[far] = (q / total[:, None] - p[far]) * factor
     return loss / log_base, sure
 
 
