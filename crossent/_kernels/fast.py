@@ -28,6 +28,7 @@ FLOOR = {4: 2.0**-80, 8: 2.0**-900}  # what has underflowed is nothing beside su
 HIDDEN = -1e30  # as good as −∞
 FAR = 600.0  # q_k / p_k up to e^600 is a number, and beyond it p_k may have vanished
 LEAST_FAR = 0.1  # what is less is lost in the difference of two logarithms
+MOST = 1e20  # so large are only numbers that hide something, or are hidden
 NO_ROW = np.empty(0, np.intp)
 LEAST_KL = {2: 1e-14, 4: 1e-14, 8: 1e-5}  # by the size of the input: has its digits but three
 TINY = 2.0**-1000  # of what is computed in `WIDE`
@@ -317,15 +318,15 @@ def kl_logits(span: Span, logits: Masses, *, temperature: float, log_base: float
         if not z.min() > -np.inf:
             np.maximum(z, HIDDEN, out=z)  # hidden in both is no difference
         tops.append(of_rows(np.maximum, z)[:, None])
-    x = q - p  # first, for where they are nearly equal nothing is lost
+    # The difference first, for where they are nearly equal nothing is lost.
     apart = tops[0] - tops[1]
-    if not np.abs(apart).max() <= temperature:  # what is lost is put back
-        less = x - q
-        less = (q - (x - less)) - (p + less)
+    if np.abs(apart).max() <= temperature:
+        x = q - p - apart
+    else:  # what is lost is put back
+        x, lost = difference(q, p)
+        apart, of_tops = difference(*tops)
         x -= apart
-        x += less
-    else:
-        x -= apart
+        x += lost - of_tops
     x /= temperature
     p -= tops[1]
     p /= temperature
@@ -342,13 +343,13 @@ def kl_logits(span: Span, logits: Masses, *, temperature: float, log_base: float
     excess = -x.sum(axis=1)
     loss = log1p(excess)
     least = LEAST_KL[span.x.itemsize] if span.is_large or span.x.itemsize < 8 else np.inf
-    digits = (loss >= least) & (np.minimum(*tops)[:, 0] > HIDDEN)
+    digits = loss >= least
     if len(far):  # where p may have vanished: the difference of two logarithms, less the mean
         q = np.exp((q[far] - tops[0][far]) / temperature)
         total = block_sums(q)
         loss[far] = np.log(total / whole[far]) - mean[far]
         digits[far] = loss[far] >= max(LEAST_FAR, least)
-    digits &= np.isfinite(loss)
+    digits &= (np.maximum(*np.abs(tops))[:, 0] < MOST) & (loss < MOST)
     sure = digits if sure is None else sure & digits
     if span.gradient is not None:
         # q − p = p (e^{x − D} − 1)
