@@ -318,15 +318,7 @@ def kl_logits(span: Span, logits: Masses, *, temperature: float, log_base: float
         if not z.min() > -np.inf:
             np.maximum(z, HIDDEN, out=z)  # hidden in both is no difference
         tops.append(of_rows(np.maximum, z)[:, None])
-    # The difference first, for where they are nearly equal nothing is lost.
-    apart = tops[0] - tops[1]
-    if np.abs(apart).max() <= temperature:
-        x = q - p - apart
-    else:  # what is lost is put back
-        x, lost = difference(q, p)
-        apart, of_tops = difference(*tops)
-        x -= apart
-        x += lost - of_tops
+    x = gaps(q, p, *tops, temperature)
     x /= temperature
     p -= tops[1]
     p /= temperature
@@ -360,6 +352,25 @@ def kl_logits(span: Span, logits: Masses, *, temperature: float, log_base: float
         if len(far):
             span.gradient[far] = (q / total[:, None] - p[far]) * factor
     return loss / log_base, sure
+
+
+def gaps(q: Array, p: Array, q_top: Array, p_top: Array, temperature: float) -> Array:
+    """Return how much further below its largest is each p than q."""
+    x = q - p  # first, for where they are nearly equal nothing is lost
+    apart, of_tops = difference(q_top, p_top)
+    if np.abs(apart).max() <= 4.0 * temperature:
+        x -= apart
+        return x
+    # What is lost is put back, as in `difference`.
+    less = x - q
+    lost = x - less
+    np.subtract(q, lost, out=lost)
+    less += p
+    lost -= less
+    lost -= of_tops
+    x -= apart
+    x += lost
+    return x
 
 
 def binary_logits(span: Span, positive: Any, negative: Any, *, gamma: float) -> Answer:
