@@ -318,9 +318,10 @@ def kl_logits(span: Span, logits: Masses, *, temperature: float, log_base: float
         if not z.min() > -np.inf:
             np.maximum(z, HIDDEN, out=z)  # hidden in both is no difference
         tops.append(of_rows(np.maximum, z)[:, None])
-    x = gaps(q, p, *tops, temperature)
+    q_top, p_top = tops
+    x = gaps(q, p, q_top, p_top, temperature)
     x /= temperature
-    p -= tops[1]
+    p -= p_top
     p /= temperature
     np.exp(p, out=p)
     whole = block_sums(p)
@@ -337,11 +338,11 @@ def kl_logits(span: Span, logits: Masses, *, temperature: float, log_base: float
     least = LEAST_KL[span.x.itemsize] if span.is_large or span.x.itemsize < 8 else np.inf
     digits = loss >= least
     if len(far):  # where p may have vanished: the difference of two logarithms, less the mean
-        q = np.exp((q[far] - tops[0][far]) / temperature)
+        q = np.exp((q[far] - q_top[far]) / temperature)
         total = block_sums(q)
         loss[far] = np.log(total / whole[far]) - mean[far]
         digits[far] = loss[far] >= max(LEAST_FAR, least)
-    digits &= (np.maximum(*np.abs(tops))[:, 0] < MOST) & (loss < MOST)
+    digits &= (np.maximum(abs(q_top), abs(p_top))[:, 0] < MOST) & (loss < MOST)
     sure = digits if sure is None else sure & digits
     if span.gradient is not None:
         # q − p = p (e^{x − D} − 1)
