@@ -510,3 +510,13 @@ def test_hidden_classes_of_a_divergence(p: list[float], q: list[float], nats: fl
     many = (np.tile(z, (LARGE, 1)) for z in (p, q))
     found = crossent.kl_divergence_with_logits(*many)
     np.testing.assert_allclose(found, np.full(LARGE, nats), rtol=1e-15)
+
+
+@pytest.mark.parametrize("odd", [NAN, INF, -INF])
+def test_a_row_without_numbers_says_nothing_of_the_others(odd: float) -> None:
+    ask = value_and_grad(crossent.kl_divergence_with_logits)
+    p, q = np.random.default_rng(6).normal(size=(2, LARGE, 3)) * 100
+    alone = ask(p, q)
+    p[5], q[5] = odd, odd
+    for one, other in zip(ask(p, q), alone, strict=True):
+        np.testing.assert_array_equal(np.delete(one, 5, axis=0), np.delete(other, 5, axis=0))

@@ -26,7 +26,7 @@ NEAR = {4: 40.0, 8: 300.0}
 LEAST = {4: -87.0, 8: -708.0}  # e^x is a normal number from here on
 FLOOR = {4: 2.0**-80, 8: 2.0**-900}  # what has underflowed is nothing beside such a sum
 HIDDEN = -1e30  # as good as −∞
-FAR = 600.0  # q_k / p_k up to e^600 is a number, and beyond it p_k may have vanished
+FAR = 30.0  # so much larger than p_k, q_k is no multiple of it: p_k may have vanished
 LEAST_FAR = 0.1  # what is less is lost in the difference of two logarithms
 MOST = 1e20  # so large are only numbers that hide something, or are hidden
 NO_ROW = np.empty(0, np.intp)
@@ -328,7 +328,8 @@ def kl_logits(span: Span, logits: Masses, *, temperature: float, log_base: float
     p /= whole[:, None]
     mean = (p * x).sum(axis=1)
     x -= mean[:, None]
-    far = np.flatnonzero(of_rows(np.maximum, x) > FAR) if x.max() > FAR else NO_ROW
+    is_any_far = not x.max() <= FAR  # nan in one row says nothing of the others
+    far = np.flatnonzero(of_rows(np.maximum, x) > FAR) if is_any_far else NO_ROW
     x[far] = 0.0
     growth = np.expm1(x)
     x -= growth
