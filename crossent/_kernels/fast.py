@@ -23,7 +23,8 @@ Answer = tuple[NDArray[Any], Sure | None]
 # By the size of a number. The exponentials of logits in this window, their sums and their quotients
 # are normal numbers, with all their digits.
 NEAR = {4: 40.0, 8: 300.0}
-LEAST = {4: -87.0, 8: -708.0}  # e^x is a normal number from here on
+LEAST = {4: -87.0, 8: -707.0}  # e^x is a normal number from here on, and exp takes no longer
+LOW = 8.0  # so far below 0 the largest of a row may be
 FLOOR = {4: 2.0**-80, 8: 2.0**-900}  # what has underflowed is nothing beside such a sum
 HIDDEN = -1e30  # as good as −∞
 FAR = 30.0  # so much larger than p_k, q_k is no multiple of it: p_k may have vanished
@@ -82,12 +83,19 @@ class Tile:
         size = self.dtype.itemsize
         low, high = self.x.min(), self.x.max()
         self.near: Sure | None = None  # None: all rows are
+        self.is_shifted = self.is_deep = False
         self.has_hidden = not low > -np.inf
         if not (-NEAR[size] <= low and high <= NEAR[size]):
             lowest, top = (of_rows(one, self.x) for one in (np.minimum, np.maximum))
             self.near = (lowest >= -NEAR[size]) & (top <= NEAR[size])
-            self.top = np.where(self.near, 0.0, top).astype(self.dtype)[:, None]
-            self.is_deep = not (lowest - self.top[:, 0]).min() >= LEAST[size]
+            # What is masked is far below a largest one near 0, and needs no shift to vanish.
+            stays = self.near | ((top >= 0.0) & (top <= NEAR[size]))
+            if not stays.all() and not self.has(LEAST[size] - LOW, LEAST[size]):
+                stays |= (top >= -LOW) & (top <= 0.0)
+            self.is_shifted = not stays.all()
+            self.top = np.where(stays, 0.0, top).astype(self.dtype)[:, None]
+            may_vanish = span.is_large or self.x.itemsize < WIDE.itemsize
+            self.is_deep = may_vanish and not (lowest - self.top[:, 0]).min() >= LEAST[size]
         count, classes = self.x.shape
         self.step = min(classes, len(self.room))
         self.is_whole = self.step == classes
@@ -98,6 +106,10 @@ class Tile:
             self.at = own * count + self.rows if self.is_turned else self.rows * classes + own
             self.x_own = self.x[self.rows, own].astype(WIDE)
             self.one = np.zeros(count)  # its exponential
+
+    def has(self, low: float, high: float) -> bool:
+        """Tell whether a logit lies between two numbers."""
+        return bool(np.any((self.x >= low) & (self.x < high)))
 
     def classes(self) -> Iterator[slice]:
         """Cut the classes into pieces that fit the room."""
@@ -140,23 +152,15 @@ class Tile:
 
     def fill(self, e: NDArray[Any], some: slice) -> None:
         """Compute a piece of the exponentials."""
-        x = self.x[:, some]
-        if self.near is None:
-            np.exp(x, out=e, dtype=self.dtype)
-        elif self.dtype == WIDE:
-            gap, rounding = difference(x.astype(WIDE, copy=False), self.top)
-            np.exp(gap, out=e)
+        x, rounding = self.x[:, some], None
+        if self.is_shifted and self.dtype == WIDE:
+            x, rounding = difference(x.astype(WIDE, copy=False), self.top)
+        elif self.is_shifted:
+            x = np.subtract(x, self.top, out=e, dtype=self.dtype)
+        exp_of_deep(x, e) if self.is_deep else np.exp(x, out=e, dtype=self.dtype)
+        if rounding is not None:
             rounding *= e
             e += rounding
-        else:
-            np.subtract(x, self.top, out=e, dtype=self.dtype)
-            if self.is_deep:  # exp takes long where the result is subnormal
-                normal = e >= LEAST[self.dtype.itemsize]
-                np.maximum(e, LEAST[self.dtype.itemsize], out=e)
-                np.exp(e, out=e)
-                e *= normal
-            else:
-                np.exp(e, out=e)
         if self.own is not None:
             if not self.has_sums:
                 self.one += self.pick(e, some)
@@ -176,7 +180,8 @@ class Tile:
         if self.near is None:
             return self.one, others, None
         one = np.where(self.near, self.one, np.exp(self.x_own - self.top[:, 0]))
-        sure = (others >= FLOOR[self.dtype.itemsize]) & (one >= TINY) & (others < np.inf)
+        sure = (others >= FLOOR[self.dtype.itemsize]) & (others < np.inf)
+        sure &= one >= TINY * np.maximum(others, 1.0)  # so that the quotient is a number
         return one, others, self.near | sure
 
     def gaps(self) -> Iterator[tuple[slice, NDArray[Any]]]:
@@ -188,6 +193,15 @@ class Tile:
             if self.has_hidden:  # so that nothing times infinity is nothing
                 np.minimum(gap, np.finfo(self.dtype).max, out=gap)
             yield some, gap
+
+
+def exp_of_deep(x: Any, out: NDArray[Any]) -> None:
+    """Fill in e^x, 0 where it is subnormal: there and beyond, exp takes long."""
+    least = LEAST[out.itemsize]
+    normal = ~(x < least)  # nan remains
+    np.maximum(x, least, out=out, dtype=out.dtype)
+    np.exp(out, out=out)
+    out *= normal
 
 
 def all_of(*conditions: Sure | None) -> Sure | None:
@@ -273,15 +287,21 @@ def shares(tile: Tile, masses: Masses) -> tuple[Any, Any]:
             return soft, (masses.classes - 1) * soft
         if len(soft) < len(tile.x):  # the same for all rows: sums from the left and from the right
             line = soft[0].astype(WIDE)
-            left, right = np.cumsum(line[:-1]), np.cumsum(line[:0:-1])[::-1]
-            without = np.append(0.0, left) + np.append(right, 0.0)
-            return line[tile.own], without[tile.own]
+            return line[tile.own], sums_without(line, tile.own)
         copy = tile.fitting(tile.more_room, some)
         np.copyto(copy, soft)
         own += tile.pick(copy, some)
         tile.put(copy, some, 0.0)
         rest += tile.add_up(copy)
     return own, rest
+
+
+def sums_without(line: Array, own: Any) -> Array:
+    """Return the sum of all but one, for each of some: no difference of what is nearly equal."""
+    if len(own) < 16:
+        return np.asarray([line[:one].sum() + line[one + 1 :].sum() for one in own])
+    left, right = np.cumsum(line[:-1]), np.cumsum(line[:0:-1])[::-1]
+    return np.asarray((np.append(0.0, left) + np.append(right, 0.0))[own])
 
 
 def fill_slopes(
@@ -496,11 +516,20 @@ def sigmoid(span: Span) -> Sure | None:
     """1 / (1 + e^−z)."""
     out, z = span.gradient, span.x
     e = span.scratch[0, : z.size].reshape(z.shape)
+    least = LEAST[e.itemsize]
     np.negative(z, out=e, dtype=e.dtype)
+    is_moderate = bool(least <= z.min() and z.max() <= -least)
+    if not is_moderate:
+        np.clip(e, least, -least, out=e)
     np.exp(e, out=e)
     e += 1.0
     np.divide(1.0, e, out=out)
-    return None if span.is_large else z[:, 0] >= LEAST[e.itemsize]  # else it is subnormal
+    if is_moderate:
+        return None
+    normal = ~(z < least)
+    if span.is_large:
+        out *= normal
+    return None if span.is_large else normal[:, 0]
 
 
 def log_sigmoid(span: Span) -> Sure | None:

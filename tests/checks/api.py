@@ -2230,7 +2230,7 @@ def large_arrays_are_faster(name: str) -> None:
 @says(
     "In float32 a probability below 1e-37 may be 0 there.",
     "In float32 a probability below 1e-37 may be 0 in the gradient there.",
-    "Of more than 2,048 logits those below -87 (float64: -708) may give 0.",
+    "Of more than 2,048 logits those below -87 (float64: -707) may give 0.",
 )
 def tiny_probabilities_may_be_0() -> None:
     low = np.linspace(-104, -60, _spans.LARGE // 3 + 1)
@@ -2248,7 +2248,7 @@ def tiny_probabilities_may_be_0() -> None:
         assert TINY / 100 < p[gone].max() < TINY
         assert (small[p[1:] > 1e-44, 1] > 0).all()
         assert (large[p > TINY, 1] > 0).all()
-    for dtype, least in ((np.float32, -87), (float, -708)):
+    for dtype, least in ((np.float32, -87), (float, -707)):
         x = np.linspace(1.05 * least, 0, _spans.LARGE + 1).astype(dtype)
         got, true = crossent.sigmoid(x), 1 / (1 + np.exp(-x.astype(np.longdouble)))
         assert 1.03 * least < x[got == 0].max() < least
@@ -2733,7 +2733,7 @@ NUMBERS: dict[str, Number] = {
     "no logit z counts for more than 450 T": Given(
         "as a search shows: the_bounds_of_large_arrays draws larger ones"
     ),
-    "those below -87 (float64: -708)": Computed(lambda: tuple(fast.LEAST.values())),
+    "those below -87 (float64: -707)": Computed(lambda: tuple(fast.LEAST.values())),
     "a probability below 1e-37": Given("a limit, which tiny_probabilities_may_be_0 checks"),
     "no logit counts for more than 88": Computed(lambda: bounds.largest([1e4])[bounds.LARGEST]),
     "Their default α is 0.25": Computed(
