@@ -438,20 +438,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", metavar="REGEX", default="", help="what matches it")
     parser.add_argument("--quick", action="store_true", help="smaller arrays, without torch")
-    parser.add_argument("--json", type=Path, default=RESULTS, help="where the results go")
-    parser.add_argument("--page", type=Path, default=PAGE, help="where the page goes")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="where the results go, too")
     options = parser.parse_args()
-    plan = QUICK if options.quick else FULL
     gc.disable()  # as timeit does
-    measured = results(told(run(plan, options.only)))
+    measured = results(told(run(QUICK if options.quick else FULL, options.only)))
+    text = json.dumps(measured) + "\n"
+    if options.json:
+        options.json.write_text(text, encoding="utf-8")
     if options.only:
         print(everything_page.page(measured))
-        return
-    if options.quick:
+    elif options.quick:
         print(everything_page.summary(measured))
-        return
-    options.json.write_text(json.dumps(measured) + "\n", encoding="utf-8")
-    options.page.write_text(everything_page.page(measured), encoding="utf-8")
+    else:
+        RESULTS.write_text(text, encoding="utf-8")
+        PAGE.write_text(everything_page.page(measured), encoding="utf-8")
 
 
 def told(records: Iterable[Record]) -> Iterator[Record]:

@@ -197,7 +197,7 @@ def sigmoid(z: ArrayLike) -> Any:
     Notes
     -----
     Within 4 ulp (float16: 1 ulp). The same as ``scipy.special.expit``. Of more than 2,048 logits
-    those below -87 (float64: -708) may give 0.
+    those below -87 (float64: -707) may give 0.
 
     References
     ----------

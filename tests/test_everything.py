@@ -1,7 +1,9 @@
 """The benchmark of every function, on tiny shapes, and the page that is committed."""
 
+import gc
 import inspect
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -294,3 +296,57 @@ def test_growth_is_what_is_added_beyond_the_result() -> None:
     ]
     rows = list(everything_page.memory([{**record(), "bytes": sizes}]))
     assert "| softmax | (1000, 100) | 1.30 | 2.60 | 0.70 |" in rows
+
+
+class TestMain:
+    @pytest.fixture(autouse=True)
+    def _small(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+        empty: dict[str, Any] = dict.fromkeys(TINY._fields, ())
+        small = {"shapes": ((32, 10),), "dtypes": ("float32",), "peers": ("NumPy",)}
+        plan = Plan(**{**empty, **small, "most_at_borders": 0, "budget": 0.0})
+        for name, value in (("FULL", plan), ("QUICK", plan), ("ROUNDS", (1, 1))):
+            monkeypatch.setattr(everything, name, value)
+        monkeypatch.setattr(everything, "RESULTS", tmp_path / "everything.json")
+        monkeypatch.setattr(everything, "PAGE", tmp_path / "everything.md")
+        threads = crossent.get_num_threads()
+        yield
+        crossent.set_num_threads(threads)
+        gc.enable()
+
+    def run(self, monkeypatch: pytest.MonkeyPatch, *options: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["everything.py", *options])
+        everything.main()
+
+    def test_writes_results_and_page(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.run(monkeypatch)
+        results = json.loads(everything.RESULTS.read_text(encoding="utf-8"))
+        assert everything.PAGE.read_text(encoding="utf-8") == everything_page.page(results)
+        assert len(results["cases"]) == len(list(everything_cases.subjects()))
+
+    def test_quick_prints_what_is_worst_and_writes_nothing(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self.run(monkeypatch, "--quick")
+        assert "## The worst ratios to NumPy" in capsys.readouterr().out
+        assert not everything.RESULTS.exists()
+
+    def test_a_part_is_printed_and_kept_where_it_is_asked_for(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        part = tmp_path / "part.json"
+        self.run(monkeypatch, "--only", "cell/softmax", "--json", str(part))
+        assert [one["function"] for one in json.loads(part.read_text())["cases"]] == ["softmax"]
+        out, told = capsys.readouterr()
+        assert "### softmax" in out
+        assert "cell float32 (32, 10)" in told
+        assert not everything.PAGE.exists()
+
+
+def test_the_committed_page_is_of_these_functions_and_bars() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    for function in FUNCTIONS - {"linear_cross_entropy"}:
+        assert f"### {function}\n" in page
+    for bar in BARS:
+        assert f"| {bar.what} |" in page
+    for subject in SUBJECTS:
+        assert f"| {subject.option} |" in page or subject.function == "linear_cross_entropy"

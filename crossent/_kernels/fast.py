@@ -23,10 +23,14 @@ Answer = tuple[NDArray[Any], Sure | None]
 # By the size of a number. The exponentials of logits in this window, their sums and their quotients
 # are normal numbers, with all their digits.
 NEAR = {4: 40.0, 8: 300.0}
-LEAST = {4: -87.0, 8: -708.0}  # e^x is a normal number from here on
+LEAST = {4: -87.0, 8: -707.0}  # e^x is a normal number from here on, and exp takes no longer
+LOW = 8.0  # so far below 0 the largest of a row may be
 FLOOR = {4: 2.0**-80, 8: 2.0**-900}  # what has underflowed is nothing beside such a sum
 HIDDEN = -1e30  # as good as −∞
-FAR = 600.0  # q_k / p_k up to e^600 is a number, and beyond it p_k may have vanished
+FAR = 30.0  # so much larger than p_k, q_k is no multiple of it: p_k may have vanished
+LEAST_FAR = 0.1  # what is less is lost in the difference of two logarithms
+MOST = 1e20  # so large are only numbers that hide something, or are hidden
+NO_ROW = np.empty(0, np.intp)
 LEAST_KL = {2: 1e-14, 4: 1e-14, 8: 1e-5}  # by the size of the input: has its digits but three
 TINY = 2.0**-1000  # of what is computed in `WIDE`
 REACH = {4: 80.0, 8: 600.0}  # of (1 + γ) |z|, for σ(z)^γ e^−z to be normal
@@ -79,12 +83,19 @@ class Tile:
         size = self.dtype.itemsize
         low, high = self.x.min(), self.x.max()
         self.near: Sure | None = None  # None: all rows are
+        self.is_shifted = self.is_deep = False
         self.has_hidden = not low > -np.inf
         if not (-NEAR[size] <= low and high <= NEAR[size]):
             lowest, top = (of_rows(one, self.x) for one in (np.minimum, np.maximum))
             self.near = (lowest >= -NEAR[size]) & (top <= NEAR[size])
-            self.top = np.where(self.near, 0.0, top).astype(self.dtype)[:, None]
-            self.is_deep = not (lowest - self.top[:, 0]).min() >= LEAST[size]
+            # What is masked is far below a largest one near 0, and needs no shift to vanish.
+            stays = self.near | ((top >= 0.0) & (top <= NEAR[size]))
+            if not stays.all() and not self.has(LEAST[size] - LOW, LEAST[size]):
+                stays |= (top >= -LOW) & (top <= 0.0)
+            self.is_shifted = not stays.all()
+            self.top = np.where(stays, 0.0, top).astype(self.dtype)[:, None]
+            may_vanish = span.is_large or self.x.itemsize < WIDE.itemsize
+            self.is_deep = may_vanish and not (lowest - self.top[:, 0]).min() >= LEAST[size]
         count, classes = self.x.shape
         self.step = min(classes, len(self.room))
         self.is_whole = self.step == classes
@@ -95,6 +106,10 @@ class Tile:
             self.at = own * count + self.rows if self.is_turned else self.rows * classes + own
             self.x_own = self.x[self.rows, own].astype(WIDE)
             self.one = np.zeros(count)  # its exponential
+
+    def has(self, low: float, high: float) -> bool:
+        """Tell whether a logit lies between two numbers."""
+        return bool(np.any((self.x >= low) & (self.x < high)))
 
     def classes(self) -> Iterator[slice]:
         """Cut the classes into pieces that fit the room."""
@@ -137,23 +152,15 @@ class Tile:
 
     def fill(self, e: NDArray[Any], some: slice) -> None:
         """Compute a piece of the exponentials."""
-        x = self.x[:, some]
-        if self.near is None:
-            np.exp(x, out=e, dtype=self.dtype)
-        elif self.dtype == WIDE:
-            gap, rounding = difference(x.astype(WIDE, copy=False), self.top)
-            np.exp(gap, out=e)
+        x, rounding = self.x[:, some], None
+        if self.is_shifted and self.dtype == WIDE:
+            x, rounding = difference(x.astype(WIDE, copy=False), self.top)
+        elif self.is_shifted:
+            x = np.subtract(x, self.top, out=e, dtype=self.dtype)
+        exp_of_deep(x, e) if self.is_deep else np.exp(x, out=e, dtype=self.dtype)
+        if rounding is not None:
             rounding *= e
             e += rounding
-        else:
-            np.subtract(x, self.top, out=e, dtype=self.dtype)
-            if self.is_deep:  # exp takes long where the result is subnormal
-                normal = e >= LEAST[self.dtype.itemsize]
-                np.maximum(e, LEAST[self.dtype.itemsize], out=e)
-                np.exp(e, out=e)
-                e *= normal
-            else:
-                np.exp(e, out=e)
         if self.own is not None:
             if not self.has_sums:
                 self.one += self.pick(e, some)
@@ -173,7 +180,8 @@ class Tile:
         if self.near is None:
             return self.one, others, None
         one = np.where(self.near, self.one, np.exp(self.x_own - self.top[:, 0]))
-        sure = (others >= FLOOR[self.dtype.itemsize]) & (one >= TINY) & (others < np.inf)
+        sure = (others >= FLOOR[self.dtype.itemsize]) & (others < np.inf)
+        sure &= one >= TINY * np.maximum(others, 1.0)  # so that the quotient is a number
         return one, others, self.near | sure
 
     def gaps(self) -> Iterator[tuple[slice, NDArray[Any]]]:
@@ -185,6 +193,15 @@ class Tile:
             if self.has_hidden:  # so that nothing times infinity is nothing
                 np.minimum(gap, np.finfo(self.dtype).max, out=gap)
             yield some, gap
+
+
+def exp_of_deep(x: Any, out: NDArray[Any]) -> None:
+    """Fill in e^x, 0 where it is subnormal: there and beyond, exp takes long."""
+    least = LEAST[out.itemsize]
+    normal = ~(x < least)  # nan remains
+    np.maximum(x, least, out=out, dtype=out.dtype)
+    np.exp(out, out=out)
+    out *= normal
 
 
 def all_of(*conditions: Sure | None) -> Sure | None:
@@ -270,15 +287,21 @@ def shares(tile: Tile, masses: Masses) -> tuple[Any, Any]:
             return soft, (masses.classes - 1) * soft
         if len(soft) < len(tile.x):  # the same for all rows: sums from the left and from the right
             line = soft[0].astype(WIDE)
-            left, right = np.cumsum(line[:-1]), np.cumsum(line[:0:-1])[::-1]
-            without = np.append(0.0, left) + np.append(right, 0.0)
-            return line[tile.own], without[tile.own]
+            return line[tile.own], sums_without(line, tile.own)
         copy = tile.fitting(tile.more_room, some)
         np.copyto(copy, soft)
         own += tile.pick(copy, some)
         tile.put(copy, some, 0.0)
         rest += tile.add_up(copy)
     return own, rest
+
+
+def sums_without(line: Array, own: Any) -> Array:
+    """Return the sum of all but one, for each of some: no difference of what is nearly equal."""
+    if len(own) < 16:
+        return np.asarray([line[:one].sum() + line[one + 1 :].sum() for one in own])
+    left, right = np.cumsum(line[:-1]), np.cumsum(line[:0:-1])[::-1]
+    return np.asarray((np.append(0.0, left) + np.append(right, 0.0))[own])
 
 
 def fill_slopes(
@@ -309,32 +332,39 @@ def kl_logits(span: Span, logits: Masses, *, temperature: float, log_base: float
     All is in `WIDE`. The difference of e^x − 1 and x leaves an error of about 2⁻⁵²/√D of the sum D.
     """
     q, p = span.x.astype(WIDE), np.array(logits.targets, WIDE)
+    sure = None if q.min() > -np.inf else ~((q == -np.inf) & (p > -np.inf)).any(axis=1)
+    tops = []
     for z in (q, p):
         if not z.min() > -np.inf:
             np.maximum(z, HIDDEN, out=z)  # hidden in both is no difference
-    x = (q - p) / temperature
-    p -= of_rows(np.maximum, p)[:, None]
+        tops.append(of_rows(np.maximum, z)[:, None])
+    q_top, p_top = tops
+    x = gaps(q, p, q_top, p_top, temperature)
+    x /= temperature
+    p -= p_top
     p /= temperature
-    log_p = p.copy() if x.max() > FAR else p
     np.exp(p, out=p)
     whole = block_sums(p)
     p /= whole[:, None]
-    x -= (p * x).sum(axis=1)[:, None]
-    far = np.flatnonzero(of_rows(np.maximum, x) > FAR) if log_p is not p else np.empty(0, np.intp)
-    if len(far):  # where p may have vanished: e^D is the sum of e^(log p + x)
-        log_q = (log_p[far] - np.log(whole[far])[:, None]) + x[far]
-        most = of_rows(np.maximum, log_q)
-        q = np.exp(log_q - most[:, None])
-        x[far] = 0.0
+    mean = (p * x).sum(axis=1)
+    x -= mean[:, None]
+    is_any_far = not x.max() <= FAR  # nan in one row says nothing of the others
+    far = np.flatnonzero(of_rows(np.maximum, x) > FAR) if is_any_far else NO_ROW
+    x[far] = 0.0
     growth = np.expm1(x)
     x -= growth
     x *= p
     excess = -x.sum(axis=1)
     loss = log1p(excess)
-    if len(far):
-        loss[far] = most + np.log(block_sums(q))
     least = LEAST_KL[span.x.itemsize] if span.is_large or span.x.itemsize < 8 else np.inf
-    sure = (loss >= least) & (loss < -HIDDEN)
+    digits = loss >= least
+    if len(far):  # where p may have vanished: the difference of two logarithms, less the mean
+        q = np.exp((q[far] - q_top[far]) / temperature)
+        total = block_sums(q)
+        loss[far] = np.log(total / whole[far]) - mean[far]
+        digits[far] = loss[far] >= max(LEAST_FAR, least)
+    digits &= (np.maximum(abs(q_top), abs(p_top))[:, 0] < MOST) & (loss < MOST)
+    sure = digits if sure is None else sure & digits
     if span.gradient is not None:
         # q − p = p (e^{x − D} − 1)
         growth -= excess[:, None]
@@ -342,8 +372,27 @@ def kl_logits(span: Span, logits: Masses, *, temperature: float, log_base: float
         factor = span.scale / (temperature * log_base)
         np.multiply(growth, column(factor / (1.0 + excess), WIDE), out=span.gradient)
         if len(far):
-            span.gradient[far] = (q / block_sums(q)[:, None] - p[far]) * factor
+            span.gradient[far] = (q / total[:, None] - p[far]) * factor
     return loss / log_base, sure
+
+
+def gaps(q: Array, p: Array, q_top: Array, p_top: Array, temperature: float) -> Array:
+    """Return how much further below its largest is each p than q."""
+    x = q - p  # first, for where they are nearly equal nothing is lost
+    apart, of_tops = difference(q_top, p_top)
+    if np.abs(apart).max() <= 4.0 * temperature:
+        x -= apart
+        return x
+    # What is lost is put back, as in `difference`.
+    less = x - q
+    lost = x - less
+    np.subtract(q, lost, out=lost)
+    less += p
+    lost -= less
+    lost -= of_tops
+    x -= apart
+    x += lost
+    return x
 
 
 def binary_logits(span: Span, positive: Any, negative: Any, *, gamma: float) -> Answer:
@@ -467,11 +516,20 @@ def sigmoid(span: Span) -> Sure | None:
     """1 / (1 + e^−z)."""
     out, z = span.gradient, span.x
     e = span.scratch[0, : z.size].reshape(z.shape)
+    least = LEAST[e.itemsize]
     np.negative(z, out=e, dtype=e.dtype)
+    is_moderate = bool(least <= z.min() and z.max() <= -least)
+    if not is_moderate:
+        np.clip(e, least, -least, out=e)
     np.exp(e, out=e)
     e += 1.0
     np.divide(1.0, e, out=out)
-    return None if span.is_large else z[:, 0] >= LEAST[e.itemsize]  # else it is subnormal
+    if is_moderate:
+        return None
+    normal = ~(z < least)
+    if span.is_large:
+        out *= normal
+    return None if span.is_large else normal[:, 0]
 
 
 def log_sigmoid(span: Span) -> Sure | None:

@@ -106,7 +106,7 @@ def soft_probs(
 ) -> tuple[Any, Any, Any]:
     """Return the same of targets that may be between the classes."""
     sure, slope, tiny = None, None, NORMAL[p.itemsize]
-    if p.min() < tiny or miss.min() < tiny:
+    if not (p.min() >= tiny and miss.min() >= tiny):  # nor is nan
         sure = ((p >= tiny) | (positive == 0.0)) & ((miss >= tiny) | (negative == 0.0))
         p, miss = np.maximum(p, tiny), np.maximum(miss, tiny)
     if want_gradient:
