@@ -107,7 +107,8 @@ def softmax(z: ArrayLike, *, axis: int | tuple[int, ...] | None = -1) -> NDArray
     no limit and give nan there, as do rows of −∞ only; a nan gives nan in its own row.
 
     More than 2,048 logits within 8 ulp (float32: :math:`8 + 2 \max_k |z_k|` ulp, where no logit
-    counts for more than 88), which is faster. In float32 a probability below 1e-37 may be 0 there.
+    counts for more than 88), which is faster. A probability below 1e-37 (float64: 1e-307) may be 0
+    there.
 
     ``scipy.special.softmax``, ``torch.softmax`` and ``tf.nn.softmax`` give the same up to
     :math:`4 + |z_k - z_{\max}|` ulp, and nan for +∞. Of these, only SciPy takes several axes, by

@@ -321,8 +321,8 @@ def categorical_cross_entropy_with_logits(
     cancel.
 
     More than 2,048 logits within 10 ulp (float32: :math:`8 + 2 \max_k |z_k|` ulp, where no logit
-    counts for more than 88), which is faster. In float32 a probability below 1e-37 may be 0 in the
-    gradient there.
+    counts for more than 88), which is faster. A probability below 1e-37 (float64: 1e-307) may be 0
+    in the gradient there.
 
     References
     ----------
@@ -463,7 +463,7 @@ def sparse_categorical_cross_entropy_with_logits(
 
     More than 2,048 logits within 10 ulp (float32: :math:`8 + 2 \max_k |z_k|` ulp, where no logit
     counts for more than 88), which is faster. That is about what the rounding of every logit does,
-    and less than two and a half digits. In float32 a probability below 1e-37 may be 0 in the
+    and less than two and a half digits. A probability below 1e-37 (float64: 1e-307) may be 0 in the
     gradient there. No temporary has the size of the logits.
 
     With class indices and weights torch's ``CrossEntropyLoss`` is "weighted_mean", also smoothed;

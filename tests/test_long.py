@@ -31,7 +31,9 @@ def _short_spans(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 def test_error_in_ulp(family: Family) -> None:
     for check in hard_cases.checks(family, np.float64):
-        errors = hard_cases.errors_in_ulp(check, hard_cases.ask(check), of_terms=True)
+        got = hard_cases.ask(check)
+        errors = hard_cases.errors_in_ulp(check, got, of_terms=True)
+        errors[(got == 0) & [abs(value) < 1e-307 for value in check.true]] = 0  # as its notes say
         # In a row as short as these, 1 − p may have half of the error of p besides.
         bound = bounds.ulp(check.function, np.float64, check.quantities) + 0.5
         assert (errors <= bound).all(), check

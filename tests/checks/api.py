@@ -2228,26 +2228,30 @@ def large_arrays_are_faster(name: str) -> None:
 
 
 @says(
-    "In float32 a probability below 1e-37 may be 0 there.",
-    "In float32 a probability below 1e-37 may be 0 in the gradient there.",
+    "A probability below 1e-37 (float64: 1e-307) may be 0 there.",
+    "A probability below 1e-37 (float64: 1e-307) may be 0 in the gradient there.",
     "Of more than 2,048 logits those below -87 (float64: -707) may give 0.",
 )
 def tiny_probabilities_may_be_0() -> None:
-    low = np.linspace(-104, -60, _spans.LARGE // 3 + 1)
-    z = np.stack([np.zeros(low.size), low, np.zeros(low.size) - 1], axis=1).astype(np.float32)
-    e = np.exp(z.astype(float))
-    p, labels, hot = e[:, 1] / e.sum(axis=1), np.zeros(len(z), int), np.eye(3)[[0] * len(z)]
+    for dtype, tiny, least, lowest in (
+        (np.float32, TINY, 1e-44, -104),
+        (float, 1e-307, 1e-322, -744),
+    ):
+        low = np.linspace(lowest, lowest + 44, _spans.LARGE // 3 + 1)
+        z = np.stack([np.zeros(low.size), low, np.zeros(low.size) - 1], axis=1).astype(dtype)
+        e = np.exp(z.astype(float))
+        p, labels, hot = e[:, 1] / e.sum(axis=1), np.zeros(len(z), int), np.eye(3)[[0] * len(z)]
 
-    def answers(rows: Any) -> Iterator[Any]:
-        yield crossent.softmax(z[rows])
-        yield slope(SPARSE, logits=z[rows], labels=labels[rows])
-        yield slope(DENSE, logits=z[rows], targets=hot[rows])
+        def answers(rows: Any, z: Any = z, labels: Any = labels, hot: Any = hot) -> Iterator[Any]:
+            yield crossent.softmax(z[rows])
+            yield slope(SPARSE, logits=z[rows], labels=labels[rows])
+            yield slope(DENSE, logits=z[rows], targets=hot[rows])
 
-    for large, small in zip(answers(slice(None)), answers(slice(1, None)), strict=True):
-        gone = large[:, 1] == 0
-        assert TINY / 100 < p[gone].max() < TINY
-        assert (small[p[1:] > 1e-44, 1] > 0).all()
-        assert (large[p > TINY, 1] > 0).all()
+        for large, small in zip(answers(slice(None)), answers(slice(1, None)), strict=True):
+            gone = large[:, 1] == 0
+            assert tiny / 100 < p[gone].max() < tiny
+            assert (small[p[1:] > least, 1] > 0).all()
+            assert (large[p > tiny, 1] > 0).all()
     for dtype, least in ((np.float32, -87), (float, -707)):
         x = np.linspace(1.05 * least, 0, _spans.LARGE + 1).astype(dtype)
         got, true = crossent.sigmoid(x), 1 / (1 + np.exp(-x.astype(np.longdouble)))
@@ -2734,7 +2738,9 @@ NUMBERS: dict[str, Number] = {
         "as a search shows: the_bounds_of_large_arrays draws larger ones"
     ),
     "those below -87 (float64: -707)": Computed(lambda: tuple(fast.LEAST.values())),
-    "a probability below 1e-37": Given("a limit, which tiny_probabilities_may_be_0 checks"),
+    "A probability below 1e-37 (float64: 1e-307)": Given(
+        "limits, which tiny_probabilities_may_be_0 checks"
+    ),
     "no logit counts for more than 88": Computed(lambda: bounds.largest([1e4])[bounds.LARGEST]),
     "Their default α is 0.25": Computed(
         lambda: inspect.signature(keras.losses.BinaryFocalCrossentropy).parameters["alpha"].default
