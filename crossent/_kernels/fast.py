@@ -518,7 +518,7 @@ def sigmoid(span: Span) -> Sure | None:
     e = span.scratch[0, : z.size].reshape(z.shape)
     least = LEAST[e.itemsize]
     np.negative(z, out=e, dtype=e.dtype)
-    is_moderate = bool(least <= z.min() and z.max() <= -least)
+    is_moderate = bool(least <= e.min() and e.max() <= -least)
     if not is_moderate:
         np.clip(e, least, -least, out=e)
     np.exp(e, out=e)
