@@ -392,6 +392,7 @@ def test_nothing_sticks_out_sideways_on_a_phone(visit: Visit) -> None:
         assert box["x"] + box["width"] <= PHONE[0]
 
 
+@pytest.mark.parametrize("visit", [one_process(p) for p in OPENED if "book/" in p], indirect=True)
 def test_no_code_scrolls_sideways_on_a_laptop(visit: Visit) -> None:
     visit.resize(LAPTOP)
     wide = "(boxes) => boxes.filter((b) => b.scrollWidth > b.clientWidth).map((b) => b.innerText)"

@@ -1928,7 +1928,8 @@ def the_bounds_are_tight() -> None:
     with_bounds = [name for name in COMPUTING if name != LAYER]
     accuracy = (ROOT / "benchmarks" / "accuracy.md").read_text(encoding="utf-8")
     said = re.search(r"a bound of (\d+) to (\d+) ulp in float64 and float32 and of 1 ulp", accuracy)
-    for dtype, spare in (("float16", 2), ("float32", 9), ("float64", 3)):
+    # So few numbers of float32 are computed in float64, and then rounded once.
+    for dtype, spare in (("float16", 2), ("float32", 16), ("float64", 3)):
         worst, whole = measured(dtype), {name: stated(name, dtype) for name in with_bounds}
         left_out = whole.keys() - worst.keys()
         assert not left_out, f"benchmarks/accuracy.md lacks {left_out}: run benchmarks/accuracy.py"
