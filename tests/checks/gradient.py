@@ -618,7 +618,7 @@ def the_two_ways(z: Row, y: Row, M: int) -> None:
 
 
 @says(
-    "There are two favorites:",
+    "It is usually in one of two places:",
     r"only the term $k = j$ of the sum in {eq}`eq-chain`: that gives $-y_j (1 - \hat y_j)$, right"
     " for the label and 0 for all others, which then are never pushed down;",
     r"a forgotten $1 / \hat y_k$, the derivative of the logarithm: then nothing cancels.",
