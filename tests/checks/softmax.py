@@ -76,8 +76,8 @@ def eq_softmax(z: Row) -> None:
     r" *logits* $z_1, \dots, z_K$, may be any real numbers. What comes out is positive and sums to"
     " 1:",
     "Exponentiate, add up, divide. That makes two more columns:",
-    "The exponential makes every score positive and keeps the order; a score of 0 becomes 1. The"
-    " division makes shares of one whole.",
+    "The exponential makes every score positive and keeps the order; a score of 0 becomes"
+    " 1. The division turns the powers into shares of one whole.",
     "One score alone moves every bar, because all share one sum.",
     "Exponentiate every score, add up the powers, divide each power by the sum.",
     "Softmax turns the scores",
@@ -98,8 +98,8 @@ def every_logit_moves_every_probability(z: Row, j: int) -> None:
 
 @says(
     "The constant moves no bar.",
-    "Raise the temperature in the figure, and the bars become more alike; lower it, and the largest"
-    " logit takes nearly all.",
+    "Raise the temperature in the figure, and the bars become more alike; lower it, and"
+    " the largest logit takes nearly all the probability.",
 )
 @given(DIFFERENT)
 def what_the_sliders_do(z: Row) -> None:
@@ -130,8 +130,9 @@ def eq_softmax_loss(z: Row, y: int) -> None:
 
 
 @says(
-    "A linear model gives each class a score, a sum of votes plus a bias. Softmax turns the scores"
-    r" into probabilities, and $-\log$ of the true one is the loss, $\log \sum_j e^{z_j} - z_y$.",
+    "A linear model gives each class a score, a sum of votes plus a bias. Softmax turns"
+    r" the scores into probabilities, and $-\log$ of the true class's probability is the"
+    r" loss, $\log \sum_j e^{z_j} - z_y$.",
     r"Nothing. The loss is $\log \sum_j e^{z_j} - z_y$, and both terms rise by 5.",
     "A third each: equal scores get equal shares, whatever their size.",
 )
@@ -165,8 +166,8 @@ def eq_softmax_odds(z: Row) -> None:
 
 
 @says(
-    r"Let one more pixel speak for the 9, with a vote of $\log 2 = 0.693$: its odds against every"
-    " other digit double, and the odds among the others stay as they were.",
+    r"Give the 9 one more vote, of $\log 2 = 0.693$: its odds against every other digit"
+    " double, and the odds among the others stay as they were.",
     "They triple, against every other class.",
 )
 @given(logits(), st.sampled_from([2, 3]))
@@ -179,12 +180,12 @@ def a_vote_multiplies_the_odds(z: Row, times: int) -> None:
 
 
 @says(
-    "To divide the scores themselves by their sum will not do. It needs scores that are not"
-    " negative, and not all 0. It also looks at something else. The share of the second of two"
-    " scores:",
-    "Dividing keeps *ratios*: it suits counts, and a negative score leaves the other a"
-    ' "probability" of 2. Softmax keeps *differences*: 101 and 102 are as far apart as 1 and 2,'
-    " and 10 and 20 much farther.",
+    "Dividing the scores themselves by their sum will not do. It needs scores that are"
+    " not negative, and not all 0. It also compares something else. Here is the share of"
+    " the second of two scores:",
+    "Dividing looks at *ratios*: that suits counts, but a negative score gives the other"
+    ' one a "probability" of 2. Softmax looks at *differences*: 101 and 102 are as far'
+    " apart as 1 and 2, and 10 and 20 are much farther apart.",
 )
 @given(st.integers(1, 50), st.integers(1, 50), st.integers(2, 9))
 def dividing_keeps_ratios_and_softmax_differences(a: int, b: int, c: int) -> None:
@@ -206,8 +207,8 @@ def dividing_keeps_ratios_and_softmax_differences(a: int, b: int, c: int) -> Non
 
 
 @says(
-    "This is how evidence behaves: independent pieces of it multiply the odds, and their logarithms"
-    " add up.",
+    "This is how evidence behaves: each independent piece multiplies the odds, and so"
+    " adds to their logarithm.",
     "Sums of votes are compared by their differences.",
 )
 @given(distributions(2, least=1), distributions(2, least=1), distributions(2, least=1))
@@ -226,15 +227,16 @@ def evidence_adds_up(prior: Row, first: Row, second: Row) -> None:
     " probabilities positive, and let one function $g$, strictly increasing, give the odds of"
     r" each class against each other from the difference of their scores: $\hat y_k / \hat y_j ="
     " g(z_k - z_j)$. Then the probabilities are a softmax.",
-    r"*Proof.* For three of the classes, $\frac{\hat y_i}{\hat y_j} \cdot \frac{\hat y_j}{\hat"
-    r" y_k} = \frac{\hat y_i}{\hat y_k}$, that is, $g(a) \, g(b) = g(a + b)$ for all differences"
-    r" $a$ and $b$. Hence $f = \log g$ is increasing with $f(a) + f(b) = f(a + b)$. Such an $f$ is"
-    " $f(x) = c x$ with $c = f(1) > 0$: {doc}`the chapter on entropy <entropy>` shows it for $x"
-    r" \ge 0$, and $f(-x) = -f(x)$ because $f(0) = 0$. So $\hat y_k / \hat y_j = e^{c (z_k -"
-    r" z_j)}$, each $\hat y_k$ is proportional to $e^{c z_k}$, and the sum of 1 leaves only"
-    " {eq}`eq-softmax`, with the scores multiplied by $c$. ∎",
+    r"*Proof.* For three of the classes, $\frac{\hat y_i}{\hat y_j} \cdot \frac{\hat"
+    r" y_j}{\hat y_k} = \frac{\hat y_i}{\hat y_k}$, that is, $g(a) \, g(b) = g(a + b)$ for"
+    r" all differences $a$ and $b$. Hence $f = \log g$ is increasing with $f(a) + f(b) ="
+    " f(a + b)$. Such an $f$ is $f(x) = c x$ with $c = f(1) > 0$: {doc}`the chapter on"
+    r" entropy <entropy>` shows it for $x \ge 0$, and $f(-x) = -f(x)$ because $f(0) = 0$."
+    r" So $\hat y_k / \hat y_j = e^{c (z_k - z_j)}$, each $\hat y_k$ is proportional to"
+    " $e^{c z_k}$, and since the probabilities sum to 1, only {eq}`eq-softmax` is left,"
+    " with the scores multiplied by $c$. ∎",
     r"The constant $c$ is the unit of the scores; $1 / c$ is a temperature.",
-    "Nothing else, for three or more classes, if only differences of scores are to count;",
+    "Nothing else will, for three or more classes, if only differences of scores are to count;",
     r"Softmax is $e^{z_k} / \sum_j e^{z_j}$.",
 )
 @given(DIFFERENT, POSITIVE)
@@ -274,9 +276,9 @@ def only_a_line_adds() -> None:
 
 
 @says(
-    r"Two classes have no third to multiply by, and other maps pass: in the *probit* model, $\hat"
-    " y_1$ is the normal distribution function at $z_1 - z_0$. For three, its odds contradict"
-    " each other:",
+    "With two classes there is no third one to compare with, and other maps are possible:"
+    r" in the *probit* model, $\hat y_1$ is the normal distribution function at $z_1 -"
+    " z_0$. For three classes, the probit odds contradict each other:",
 )
 @given(reals(), POSITIVE)
 def probit_passes_for_two_classes_only(d: Real, more: Real) -> None:
@@ -314,11 +316,11 @@ def pushed(p: Row, z: Row, size: Real) -> Row:
     "**From maximum entropy.** Suppose all that you know of a distribution $p$ is its mean score"
     r" $m = \sum_k p_k z_k$, and $m$ lies strictly between the plain mean of the scores and their"
     " maximum. Of all such distributions, the most uncertain one is a softmax {cite}`jaynes1957`.",
-    r"*Proof.* Let $r = \operatorname{softmax}(z / \tau)$, with $\tau > 0$ chosen so that its mean"
-    r" score is $m$. There is such a $\tau$: the plain mean and the maximum are the limits for"
-    r" $\tau \to \infty$ and $\tau \to 0$, and the mean score moves between them without a jump."
-    r" Let $Z = \sum_j e^{z_j / \tau}$. Then $\log r_k = z_k / \tau - \log Z$, and for *every* $p$"
-    " with mean score $m$",
+    r"*Proof.* Let $r = \operatorname{softmax}(z / \tau)$, with $\tau > 0$ chosen so that"
+    r" its mean score is $m$. There is such a $\tau$: the plain mean and the maximum are"
+    r" the limits for $\tau \to \infty$ and $\tau \to 0$, and the mean score moves"
+    r" continuously between them. Let $Z = \sum_j e^{z_j / \tau}$. Then $\log r_k = z_k /"
+    r" \tau - \log Z$, and for *every* $p$ with mean score $m$",
     "The right-hand side is the same for all of them, $r$ included, so it is $H(r)$. By Gibbs'"
     " inequality {eq}`eq-gibbs`, the left-hand side is at least $H(p)$, and equal to it only for"
     " $p = r$. ∎",
@@ -420,7 +422,7 @@ def eq_softmax_logit(z: Row) -> None:
     "**A logit is a log-probability, up to a constant that all classes share.** The log-odds of"
     r" one class against another is the difference of their logits: $z_k - z_j = \log (\hat y_k /"
     r" \hat y_j)$.",
-    r"The constant is lost, and any will do: $\log p$ may serve as logits.",
+    r"The constant is lost, but any constant will do: $\log \hat y$ may serve as logits.",
     "And **does a logit of 0 mean a probability of ½?** For a sigmoid, yes. In a softmax, a logit"
     " by itself means nothing.",
 )
@@ -453,12 +455,13 @@ def a_logit_is_a_log_probability(z: Row, x: Real) -> None:
 @says(
     r"It divides the logits: $\operatorname{softmax}(z / \tau)$. All differences are divided by"
     r" $\tau > 0$.",
-    r"$\tau \to 0$: let $n$ classes share the largest logit $z_{\max}$. Divided by $e^{z_{\max} /"
-    r" \tau}$, their powers are 1, and all others tend to 0. The limit is $1 / n$ for each of the"
-    " $n$: argmax, with ties shared.",
+    r"$\tau \to 0$: let $n$ classes share the largest logit $z_{\max}$. Divided by"
+    r" $e^{z_{\max} / \tau}$, their powers are 1, and all others tend to 0. The limit is $1"
+    " / n$ for each of the $n$, and 0 for the others. This is *argmax*, the choice of the"
+    " largest, with ties shared.",
     r"$\tau \to \infty$: every power tends to $e^0 = 1$. The limit is $1 / K$ for each class.",
-    "Temperature divides the logits: towards 0 it gives argmax (ties share), towards ∞ the uniform"
-    " distribution.",
+    "Temperature divides the logits. Towards 0 it gives argmax, with ties shared, and"
+    " towards ∞ the uniform distribution.",
 )
 @given(st.lists(st.integers(-3, 3).map(mpf), min_size=2, max_size=5))
 def the_limits_of_the_temperature(z: Row) -> None:
@@ -476,12 +479,13 @@ def the_limits_of_the_temperature(z: Row) -> None:
 
 
 @says(
-    r"The entropy climbs from 0, as one logit is the largest, to $\log 10$, {ref}`without ever"
-    " turning back <ex-softmax-temperature>`. The order of the classes stays, and with it the"
-    " accuracy, unless rounding makes two of them equal; the loss changes. A low temperature"
-    " makes a language model repeat its favorites, a high one makes it wander.",
-    "The order of the classes stays.",
-    "The order stays and the entropy rises.",
+    r"Since one logit is the largest, the entropy climbs from 0 to $\log 10$,"
+    " {ref}`without ever turning back <ex-softmax-temperature>`. The order of the classes"
+    " does not change, nor does the accuracy, unless rounding makes two probabilities"
+    " equal; the loss does change. A low temperature makes a language model repeat its"
+    " favorites, a high one makes it wander.",
+    "The order of the classes does not change.",
+    "The order stays the same, and the entropy rises.",
 )
 @given(st.lists(reals(), min_size=10, max_size=10, unique=True))
 def the_entropy_climbs_with_the_temperature(z: Row) -> None:
@@ -605,13 +609,14 @@ def eq_sigmoid_softmax() -> None:
 
 
 @says(
-    "Divide above and below by $e^{z_1}$:",
-    "It takes one number, the lead of one class over the other, and it is a half where there is no"
-    " lead:",
-    "The same models, since the second logit is redundant, and without a penalty the same optimum."
-    r" (Under weight decay, two logits share a weight $w$ as $\pm w / 2$ and pay half for it.) Two"
-    " runs differ because of their random start, and because a step of gradient descent on two"
-    " logits moves the difference twice as far. One output is the plain choice.",
+    "Divide numerator and denominator by $e^{z_1}$:",
+    "It takes one number, the lead of one class over the other, and gives ½ where there"
+    " is no lead:",
+    "They are the same models, since the second logit is redundant, and without a penalty"
+    " they have the same optimum. (Under weight decay, two logits share a weight $w$ as"
+    r" $\pm w / 2$ and pay half as much for it.) Two runs differ because of their random"
+    " start, and because a step of gradient descent on two logits moves the difference"
+    " twice as far. One output is the simpler choice.",
     r"For two classes, softmax is the sigmoid of the difference.",
 )
 @given(logits(2), POSITIVE)
@@ -639,8 +644,8 @@ def two_logits_are_one(z: Row, w: Real) -> None:
 
 
 @says(
-    "In `1 / (1 + np.exp(-x))`, a very negative $x$ overflows. The result, 0, is off by less than"
-    r" $10^{-308}$, but its logarithm is $-\infty$.",
+    "In `1 / (1 + np.exp(-x))`, the exponential of a very negative $x$ overflows. The"
+    r" result, 0, is off by less than $10^{-308}$, but its logarithm is $-\infty$.",
     "Large logits in a home-made softmax give the same warning ({ref}`softmax-overflow`).",
     "Choosing between two formulas with `np.where` does not silence the warning, because both are"
     " computed first; `expit` and `crossent.sigmoid` do.",
@@ -712,8 +717,8 @@ def tanh_is_a_sigmoid_in_disguise(z: Real) -> None:
 
 
 @says(
-    r"Nothing is gained, and near $\pm 1$ digits are lost, at last all of them. Leave the output"
-    " linear and give it to a loss of logits.",
+    r"Nothing is gained, and near $\pm 1$ digits are lost, in the end all of them. Leave"
+    " the output linear and give it to a loss of logits.",
 )
 def digits_are_lost_near_1() -> None:
     wrong = []
@@ -737,8 +742,8 @@ def digits_are_lost_near_1() -> None:
     "No. Argmax gives the index of the largest score. Softmax gives a distribution: a smooth"
     r" version of the one-hot row of argmax, which is its limit for $\tau \to 0$ if one score is"
     " the largest.",
-    "Argmax is flat except where it jumps. Its derivative is 0, so there is nothing to train on;"
-    " softmax has a slope everywhere, if only a tiny one far out.",
+    "Argmax is flat except where it jumps. Its derivative is 0, so there is nothing to"
+    " train on; softmax has a slope everywhere, even if it is tiny far out.",
     "**To predict the class, you need no softmax**: $e^z$ increases and the divisor is shared, so"
     r" $\operatorname{argmax}(\operatorname{softmax}(z)) = \operatorname{argmax}(z)$. The logits"
     " are even the safer choice, as rounding can make two probabilities equal.",
@@ -766,10 +771,10 @@ def argmax_needs_no_softmax(z: Row) -> None:
 
 
 @says(
-    "Only in part: it obeys the rules of probability, positive with sum 1. Whether 80% means "
-    '"right in 8 cases of 10" is another question, one of *calibration*, and softmax does not'
-    " promise it. Cross-entropy rewards honest probabilities, but does not promise that your model"
-    " finds them.",
+    "Only in part: the outputs obey the rules of probability, for they are positive and"
+    ' sum to 1. Whether 80% means "right in 8 cases of 10" is another question, one of'
+    " *calibration*, and softmax does not promise it. Cross-entropy rewards honest"
+    " probabilities, but does not promise that your model finds them.",
 )
 @given(distributions(3, least=1), distributions(3, least=1))
 def cross_entropy_rewards_honesty(p: Row, q: Row) -> None:
@@ -818,8 +823,8 @@ def the_loss_applies_the_activation() -> None:
 
 
 @says(
-    "Say which axis holds the classes, take logarithms with `log_softmax`, divide by the"
-    " temperature first:"
+    "Say which axis holds the classes, take logarithms with `log_softmax`, and divide by"
+    " the temperature first:"
 )
 @given(logits(3), POSITIVE)
 def the_temperature_comes_first(z: Row, tau: Real) -> None:
@@ -837,14 +842,16 @@ def the_temperature_comes_first(z: Row, tau: Real) -> None:
 
 
 @says(
-    "With five classes, two mistakes give this number. If the row is exactly one-hot, it was taken"
-    r" for logits: its softmax gives the true class only 0.4046, and $-\log 0.4046 = 0.9048$. If"
-    " instead the loss sinks towards 0.9048 as the model becomes sure, a softmax stands in front"
-    r' of a loss of logits: the best "logits" that it can approach are that one-hot row. With $K$'
-    r" classes, the number is $\log(e + K - 1) - 1$. Given logits, the loss falls to 0 as that of"
-    " the true class pulls ahead:",
-    "**Must I put a softmax layer before CrossEntropyLoss?** No: it contains `log_softmax`. An"
-    " extra softmax raises no error. It costs gradients as well: see {doc}`categorical`.",
+    "With five classes, two mistakes give this number. If the row of predictions is"
+    " exactly one-hot, it was taken for logits: its softmax gives the true class only"
+    r" 0.4046, and $-\log 0.4046 = 0.9048$. If instead the loss sinks towards 0.9048 as the"
+    " model becomes sure, there is a softmax in front of a loss that expects logits: the"
+    ' best "logits" that it can approach are that one-hot row. With $K$ classes, the'
+    r" number is $\log(e + K - 1) - 1$. Given true logits, the loss falls to 0 as the true"
+    " class pulls ahead:",
+    "**Must I put a softmax layer before CrossEntropyLoss?** No: it contains"
+    " `log_softmax`. An extra softmax raises no error, but it also weakens the gradients:"
+    " see {doc}`categorical`.",
 )
 @given(st.integers(2, 12), logits(12))
 def one_hot_logits_leave_a_floor(K: int, z: Row) -> None:
@@ -901,11 +908,12 @@ def softmax_guesses_the_dim() -> None:
 
 
 @says(
-    "Ten classes; nine have the same logit, one is ahead. How far must it be ahead for a"
-    " probability of 0.99? And of 0.5?",
-    "With a lead $d$, its odds against each other class are $e^d$, and against all nine together"
-    r" $e^d / 9$. Set $e^d / 9 = 0.99 / 0.01$: $d = \log 891$. For 0.5, $d = \log 9$: with many"
-    " classes, even a coin flip needs a lead.",
+    "Of ten classes, nine have the same logit and one is ahead. How far ahead must it be"
+    " for a probability of 0.99? And for one of 0.5?",
+    "With a lead of $d$, the odds of this class against each other one are $e^d$, and"
+    r" against all nine together $e^d / 9$. From $e^d / 9 = 0.99 / 0.01$ follows $d = \log"
+    r" 891$. For 0.5, $d = \log 9$: among many classes, even a probability of one half"
+    " needs a lead.",
 )
 @given(POSITIVE, reals())
 def the_lead_of_one_in_ten(d: Real, z: Real) -> None:
@@ -942,9 +950,9 @@ def eq_softmax_heat(z: Row, beta: Real) -> None:
 
 
 @says(
-    r"Prove that the entropy of $\operatorname{softmax}(z / \tau)$ never falls as $\tau > 0$"
-    r" rises. When does it not rise either? (Hint: write $\beta = 1 / \tau$, and differentiate"
-    r" $\log Z = \log \sum_j e^{\beta z_j}$ twice.)",
+    r"Prove that the entropy of $\operatorname{softmax}(z / \tau)$ never falls as $\tau >"
+    r" 0$ rises. When does it stay the same? (Hint: write $\beta = 1 / \tau$, and"
+    r" differentiate $\log Z = \log \sum_j e^{\beta z_j}$ twice.)",
     r"Let $r$ be the softmax and $m = \sum_k r_k z_k$ its mean score. The first derivative of"
     r" $\log Z$ with respect to $\beta$ is $\sum_k z_k e^{\beta z_k} / Z = m$. The second is the"
     r" derivative of $m$. Since $\frac{d r_k}{d\beta} = r_k (z_k - m)$, it is $\sum_k r_k (z_k -"
@@ -983,9 +991,9 @@ def heat_only_mixes(z: Row, tau: Real, more: Real) -> None:
 @says(
     "The stable log-sum-exp reads the logits twice: once for the maximum, once for the sum. Write"
     " one that reads a stream of finite logits once, keeps two numbers, and never overflows.",
-    "Keep the largest logit so far and the sum of exponentials relative to it. When a larger"
-    r" logit arrives, rescale the sum. (A logit of $-\infty$ adds nothing: skip it, or the first"
-    r" of them makes $-\infty - (-\infty)$.)",
+    "Keep the largest logit so far, and the sum of the exponentials relative to it. When"
+    r" a larger logit arrives, rescale the sum. (A logit of $-\infty$ adds nothing. Skip"
+    r" it, because at the start of the stream it would lead to $-\infty - (-\infty)$.)",
 )
 @given(st.lists(st.floats(-2000, 2000), min_size=1, max_size=8))
 def the_stream_keeps_two_numbers(stream: list[float]) -> None:
@@ -1073,7 +1081,9 @@ SHOWN = {
 
 NUMBERS = {
     'Whether 80% means "right in 8 cases of 10"': Given("an example of a probability"),
-    r"Set $e^d / 9 = 0.99 / 0.01$: $d = \log 891$": Computed(lambda: (0.99, 1 - 0.99, 9 * 99.0)),
+    r"From $e^d / 9 = 0.99 / 0.01$ follows $d = \log 891$": Computed(
+        lambda: (0.99, 1 - 0.99, 9 * 99.0)
+    ),
 }
 
 UNTESTED = {
