@@ -101,17 +101,16 @@ def eq_gradient(z: Row, y: Row) -> None:
     r" the logits $z$, the prediction $\hat y = \operatorname{softmax}(z)$ and a target $y$ that"
     " sums"
     " to 1, here the one-hot row of the label,",
-    "So every wrong class is pushed down by the share that it took, and the true class is pulled up"
-    " by what it lacks. All ten numbers sum to 0. A perfect prediction has nothing to say: the"
-    " slope"
-    " is 0 everywhere.",
+    "So every wrong class is pushed down by the share that it took, and the true class is"
+    " pulled up by what it lacks. All ten numbers sum to 0. A perfect prediction asks for"
+    " no change: the slope is 0 everywhere.",
     "The entry is 0.2, and a step pushes the score down.",
     "To 0, because the shares sum to 1 and the truth sums to 1.",
     "Subtract the one-hot row of the label from the softmax. For the mean over a batch, divide by"
     " its size:",
-    r"The gradient with respect to the logits is $\hat y - y$, with the derivative of softmax"
-    " inside.",
-    "A mean divides it by $N$.",
+    r"The gradient with respect to the logits is $\hat y - y$, with the derivative of"
+    " softmax already included.",
+    "The mean over a batch divides it by $N$.",
 )
 @few
 @given(st.lists(logits(3), min_size=1, max_size=3), st.integers(0, 2), st.integers(2, 4))
@@ -151,11 +150,11 @@ def eq_gradient_log_sum(z: Row) -> None:
 
 
 @says(
-    "Because the loss has two terms, and each gives one of the two.",
-    "The second term is a plain sum. Its slope in $z_k$ is $-y_k$. For the first, use the chain"
-    " rule: the outer derivative is one over the sum, the inner one is $e^{z_k}$, as $z_k$"
-    " occurs in"
-    " a single term of the sum.",
+    "Because the loss has two terms: the slope of one is the prediction, and that of the"
+    " other is minus the truth.",
+    "The second term is a plain sum. Its slope with respect to $z_k$ is $-y_k$. For the"
+    " first, use the chain rule: the outer derivative is one over the sum, the inner one"
+    " is $e^{z_k}$, as $z_k$ occurs in a single term of the sum.",
 )
 @few
 @given(logits(3), distributions(3))
@@ -237,11 +236,12 @@ def straying(places: Any, start: Any, end: Any) -> Any:
 
 
 @says(
-    "Each point of the triangle is a prediction for three classes; a corner is certainty. The"
-    r" *negative* gradient, $y - \hat y$, is an arrow in it: straight from the prediction to the"
-    " truth.",
-    "The arrow is long when the prediction is bad and shrinks to nothing at the corner. A step"
-    " along it moves the *scores*; softmax bends it into the curve.",
+    "Each point of the triangle is a prediction for three classes; a corner is certainty."
+    r" The *negative* gradient, $y - \hat y$, is an arrow that runs straight from the"
+    " prediction to the truth.",
+    "The arrow is long when the prediction is bad and shrinks to nothing at the corner. A"
+    " step along it moves the *scores*; softmax bends the path of the prediction into the"
+    " curve.",
     "(Try the scores −1.5, 0.5 and 2.5 with the label zero.)",
     "So $e^{-z_j(t)} = e^{-z_j(0)} + s$ with one $s$ for all: this is how the figure draws the"
     " curve.",
@@ -277,10 +277,11 @@ def the_arrow_and_the_curve() -> None:
     "If you print a mean and forget the $1/N$ in the gradient, the loss looks right, and the"
     ' learning rate of your gradient descent is $N$ times what you think. With `reduction="sum"`,'
     " nothing is divided, neither the loss nor the gradient.",
-    "It halves: a mean over twice as many gives each half the weight.",
-    "No. That is a difference of two *names*. The gradient has"
-    " the shape of the logits, $(N, K)$: one number for each class of each sample.",
-    "`crossent.grad(loss)` gives the gradient alone, `value_and_grad` both in one pass.",
+    "It halves: a mean over twice as many samples gives each of them half the weight.",
+    "No, for that is a difference of two *names*. The gradient has the shape of the"
+    " logits, $(N, K)$: one number for each class of each sample.",
+    "`crossent.grad(loss)` gives the gradient alone, `value_and_grad` the loss and the"
+    " gradient in one pass.",
 )
 @few
 @given(st.lists(st.lists(st.integers(-4, 4), min_size=3, max_size=3), min_size=2, max_size=5))
@@ -341,10 +342,10 @@ def eq_central() -> None:
 
 @says(
     "because the even terms cancel.",
-    r"The forward difference $\frac{f(x+h) - f(x)}{h}$ has the error term $\frac h2 f''$, and so a"
-    " worse V, lowest near $h = u^{1/2}$.",
+    r"The forward difference $\frac{f(x+h) - f(x)}{h}$ has the error term $\frac h2 f''$,"
+    " and so a higher V, lowest near $h = u^{1/2}$.",
     r"With about $6 \cdot 10^{-6}$, to both sides, in float64.",
-    "Ask the loss itself: move one input a little, and see how much the loss moves. For the"
+    "The check moves one input a little and sees how much the loss moves. For the"
     " *central difference* of a smooth function, Taylor's series gives",
 )
 def the_even_terms_cancel() -> None:
@@ -367,12 +368,13 @@ def the_even_terms_cancel() -> None:
 
 
 @says(
-    "A small $h$ seems best. But each value of $f$ is rounded, with an error near $u |f|$, where"
-    r" $u \approx 2 \cdot 10^{-16}$ in float64, and division by $h$ magnifies it. In all, the"
-    r" error is about $\frac{h^2}{6} |f^{(3)}| + \frac{u}{h} |f|$: on logarithmic axes a slope of"
-    " 2 to the right, of −1 to the left, a V. Its lowest point is where the two terms are alike."
-    r" If $f$ and $f^{(3)}$ are near 1 in size, that is near $h = u^{1/3} \approx 6 \cdot"
-    " 10^{-6}$, and the error there is about $u^{2/3}$.",
+    "A small $h$ seems best. But each value of $f$ is rounded, with an error near $u"
+    r" |f|$, where $u \approx 2 \cdot 10^{-16}$ in float64, and division by $h$ magnifies"
+    r" it. In all, the error is about $\frac{h^2}{6} |f^{(3)}| + \frac{u}{h} |f|$: on"
+    " logarithmic axes this is a V, with a slope of 2 on the right and of −1 on the left."
+    " Its lowest point is where the two terms are about equal. If $f$ and $f^{(3)}$ are"
+    r" near 1 in size, that is near $h = u^{1/3} \approx 6 \cdot 10^{-6}$, and the error"
+    " there is about $u^{2/3}$.",
 )
 def the_error_is_a_V() -> None:
     u = 2.0**-52
@@ -422,12 +424,13 @@ def eq_complex_step() -> None:
 
 
 @says(
-    "The **complex step** {cite}`squire1998,martins2003` has none, if $f$ is analytic. Move the"
-    " input by $ih$, with $i^2 = -1$:",
+    "The **complex step** {cite}`squire1998,martins2003` has no such V, if $f$ is"
+    " analytic. Move the input by $ih$, with $i^2 = -1$:",
     "Nothing is subtracted, so nothing cancels, and $h$ may be as small as $10^{-200}$.",
     "The complex step is good to the last digits, but $f$ must be analytic and consist of"
-    " functions that know complex numbers, such as `exp`, `log` and sums. Others may fail without"
-    " a word, as `abs` in the next cell: its result has no imaginary part, whatever the slope.",
+    " functions that know complex numbers, such as `exp`, `log` and sums. Others may fail"
+    " without a word, as `abs` does in the next cell: its result has no imaginary part,"
+    " whatever the slope.",
 )
 @given(st.floats(-3, 3).filter(lambda x: abs(x) > 0.01))
 def the_complex_step_has_no_V(x: float) -> None:
@@ -476,19 +479,20 @@ def eq_softmax_jacobian(z: Row) -> None:
 
 
 @says(
-    "A matrix. Every logit moves every probability, because they share one sum; the derivatives"
-    r" fill a $K \times K$ *Jacobian*. There is a way to it that needs no quotient rule and no two"
-    " cases. Start from the logarithm ({eq}`eq-logsumexp` of {doc}`softmax`):",
+    "A matrix. Every logit moves every probability, because they share one sum; the"
+    r" derivatives fill a $K \times K$ *Jacobian*. It can be derived without the quotient"
+    " rule and without two cases. Start from the logarithm ({eq}`eq-logsumexp` of"
+    " {doc}`softmax`):",
     r"Differentiate the last term: $\frac{\partial}{\partial z_j} \log \sum_m e^{z_m} = e^{z_j} /"
     r" \sum_m e^{z_m} = \hat y_j$.",
     r"Hence $\frac{\partial \log \hat y_k}{\partial z_j} = \delta_{kj} - \hat y_j$, where"
-    r" $\delta_{kj}$ is 1 for $k = j$ and else 0.",
+    r" $\delta_{kj}$ is 1 for $k = j$ and 0 otherwise.",
     r"And $\frac{\partial \log \hat y_k}{\partial z_j} = \frac{1}{\hat y_k} \frac{\partial \hat"
     r" y_k}{\partial z_j}$. Multiply by $\hat y_k$:",
-    r"On the diagonal stands $\hat y_k (1 - \hat y_k)$, as for a sigmoid; code with `s * (1 - s)`"
-    r" forgets the rest. Elsewhere stands $-\hat y_k \hat y_j$: what one class gains, the others"
-    r" lose. $\hat y \hat y^\top$, a column times a row, is a matrix (`np.outer`); $\hat y^\top"
-    r" \hat y$ would be a number.",
+    r"The entries on the diagonal are $\hat y_k (1 - \hat y_k)$, as for a sigmoid; code"
+    r" with `s * (1 - s)` forgets the rest. The others are $-\hat y_k \hat y_j$: what one"
+    r" class gains, the others lose. $\hat y \hat y^\top$, a column times a row, is a"
+    r" matrix (`np.outer`); $\hat y^\top \hat y$ would be a number.",
     "$J$ is symmetric, and each row and column sums to 0: the probabilities keep their sum of 1,"
     " and a constant added to all logits moves nothing.",
 )
@@ -535,9 +539,9 @@ def eq_softmax_backward(z: Row, g: Row) -> None:
 @says(
     r"A batch has one $J$ for each row, but to send a gradient $g = \partial \ell / \partial \hat"
     " y$ back through softmax, you need not store them. Multiply out $J g$:",
-    r"In {eq}`eq-softmax-backward`, $g = (1, \dots, 1)$ gives $\hat y \odot (1 - 1) = 0$. You may"
-    " see $10^{-17}$ instead, which is rounding. Weigh the outputs, as a loss does, or ask for"
-    " the Jacobian.",
+    r"In {eq}`eq-softmax-backward`, $g = (1, \dots, 1)$ gives $\hat y \odot (1 - 1) = 0$."
+    " You may see $10^{-17}$ instead, which is rounding. Weight the outputs, as a loss"
+    " does, or ask for the Jacobian.",
 )
 def the_sum_of_the_outputs_has_no_slope() -> None:
     torch.manual_seed(0)
@@ -580,13 +584,13 @@ def eq_chain(z: Row, y: Row) -> None:
 
 
 @says(
-    "The derivative of the loss with respect to a *probability*"
-    r" is $g_k = -y_k / \hat y_k$. The logit $z_j$ acts through *all* probabilities, so sum over"
-    " them:",
-    r"Line 2: the $\hat y_k$ cancel, and only $k = j$ has $\delta_{kj} = 1$. Line 3: the $y_k$ sum"
-    " to 1.",
-    r"Nothing asks for a hard label: soft targets have the same gradient, and it is 0 at $\hat y ="
-    " y$. (Finite logits only come near a target that contains a 0.)",
+    r"By a sum over all probabilities, in which $1 / \hat y_k$ cancels. The derivative of"
+    r" the loss with respect to a *probability* is $g_k = -y_k / \hat y_k$. The logit $z_j$"
+    " acts through *all* probabilities, so sum over them:",
+    r"In line 2, the $\hat y_k$ cancel, and only $k = j$ has $\delta_{kj} = 1$. In line 3,"
+    " the $y_k$ sum to 1.",
+    "Nothing here requires a hard label: soft targets have the same gradient, and it is 0"
+    r" at $\hat y = y$. (Finite logits only come near a target that contains a 0.)",
 )
 @few
 @given(logits(3), distributions(3), st.integers(2, 3))
@@ -661,10 +665,10 @@ def the_jacobian_knows_the_sum(z: Row, y: Row, c: Real) -> None:
 
 
 @says(
-    r"No: it is inside, where it canceled. That is why code for this loss has no $\hat y (1 -"
-    r" \hat y)$ at the"
-    " output and code for squared error has. Multiplied once more, the gradient dies for"
-    " confident mistakes ({doc}`why_not_mse`), as it does behind a second softmax"
+    "No: it is already inside, where it canceled. That is why code for this loss has no"
+    r" $\hat y (1 - \hat y)$ at the output while code for squared error has it. If you"
+    " multiply by it once more, the gradient dies for confident mistakes"
+    " ({doc}`why_not_mse`), as it does behind a second softmax"
     " ({ref}`torch-softmax-layer`).",
 )
 @few
@@ -681,9 +685,9 @@ def it_is_inside_where_it_canceled(z: Real) -> None:
 
 
 @says(
-    r"Yes: one logit $z$ and a sigmoid give $\hat y - y$ as well"
-    " ({eq}`eq-bce-gradient` of {doc}`binary`). Two logits with a softmax share it: only $z = z_1"
-    r" - z_0$ counts, so the chain rule gives $\hat y - y$ for $z_1$ and the opposite for $z_0$.",
+    r"Yes: one logit $z$ and a sigmoid give $\hat y - y$ as well ({eq}`eq-bce-gradient` of"
+    " {doc}`binary`). Two logits with a softmax share this gradient: only $z = z_1 - z_0$"
+    r" counts, so the chain rule gives $\hat y - y$ for $z_1$ and the opposite for $z_0$.",
 )
 @few
 @given(logits(2), st.integers(0, 1))
@@ -702,12 +706,13 @@ def two_logits_share_it(z: Row, label: int) -> None:
     r"**It sums to 0**, because $\sum_k \hat y_k - \sum_k y_k = 1 - 1$. Seen from the loss: a"
     r" constant added to all logits changes nothing, so the slope in the direction $(1, \dots, 1)$"
     " is 0. Gradient descent on the logits never moves their mean.",
-    r"**Each entry lies between −1 and 1, and the length is below $\sqrt 2$**, if the target is a"
-    r" distribution. For a hard label, the entry of the label is $-(1 - \hat y_y)$. The others are"
-    r" positive and add up to $1 - \hat y_y$, so their squares add up to at most $(1 - \hat"
-    r" y_y)^2$. Together: $\lVert \hat y - y \rVert \le \sqrt 2 \, (1 - \hat y_y) < \sqrt 2$. A"
-    " soft target is a mixture of hard ones, its gradient the same mixture of theirs, and no"
-    " longer than the longest. A mean over $N$ samples gives each of them $1/N$ of that.",
+    r"**Each entry lies between −1 and 1, and the length is below $\sqrt 2$**, if the"
+    r" target is a distribution. For a hard label, the entry of the label is $-(1 - \hat"
+    r" y_y)$. The others are positive and add up to $1 - \hat y_y$, so their squares add up"
+    r" to at most $(1 - \hat y_y)^2$. Together: $\lVert \hat y - y \rVert \le \sqrt 2 \, (1"
+    r" - \hat y_y) < \sqrt 2$. A soft target is a mixture of hard ones, so its gradient is"
+    " the same mixture of theirs, and no longer than the longest. A mean over $N$ samples"
+    " gives each of them $1/N$ of that.",
     r"It sums to 0.",
 )
 @given(
@@ -821,9 +826,9 @@ def eq_logistic_gradient(features: list[Row], y: list[int], theta: Row) -> None:
     r" \partial \theta_j = x_{ij}$, or 1 for the intercept:",
     "Give $X$ one sample per row, and a column of ones for the intercept. The sum over $i$ runs"
     r" down a column of $X$, a row of $X^\top$; all derivatives at once are",
-    r"and for the mean, $\frac1N X^\top (\hat y - y)$. The result has $D + 1$ entries, as $\theta$"
-    " has. Squared error with a linear model has the same formula (up to a factor 2); only its"
-    r" $\hat y$ is another.",
+    r"and for the mean, $\frac1N X^\top (\hat y - y)$. The result has $D + 1$ entries, as"
+    r" $\theta$ has. Squared error with a linear model has the same formula (up to a factor"
+    r" of 2); only its $\hat y$ is different.",
 )
 def the_gradient_of_logistic_regression() -> None:
     rng = np.random.default_rng(0)
@@ -851,9 +856,9 @@ def the_gradient_of_logistic_regression() -> None:
 
 
 @says(
-    r"**Why not the inverse of $X$?** That would answer another question, which $\theta$ gives"
-    " these logits. The transpose does the sum over samples. **A gradient has the shape of what"
-    " it belongs to**: check that first.",
+    r"**Why not the inverse of $X$?** That would answer another question: which $\theta$"
+    " gives these logits? The transpose does the sum over samples. **A gradient has the"
+    " shape of what it belongs to**: check that first.",
     "A gradient has the shape of what it belongs to.",
 )
 def the_transpose_is_not_the_inverse() -> None:
@@ -881,16 +886,15 @@ def the_transpose_is_not_the_inverse() -> None:
     r"| $W_{dk}$ | $\sum_n H_{nd} \, G_{nk}$ | $H^\top G$ |",
     r"| $b_k$ | $\sum_n G_{nk}$ | column sums of $G$ |",
     r"| $H_{nd}$ | $\sum_k G_{nk} \, W_{dk}$ | $G W^\top$ |",
-    "Each line sums over the index that its first column lacks. A weight from a hidden unit to a"
-    " class moves by *activity times error*. The third line hands the error on: each unit gets the"
-    " errors of the classes back, weighted as it fed them.",
-    "A weight gets the error above it times the activity below it. A hidden unit collects the"
-    " errors"
-    " of what it fed, weighted as it fed it.",
+    "Each line sums over the index that its first column lacks. A weight from a hidden"
+    " unit to a class moves by *activity times error*. The third line hands the error on:"
+    " each unit gets back the errors of the classes, times the weights that connect them.",
+    "A weight gets the error above it times the activity below it. A hidden unit collects"
+    " the errors of what it feeds, each times the weight that connects them.",
     "The error of the class times the ink of the pixel.",
-    r"In the small network above, take $h = \tanh(a)$ in place of the ReLU. Find the gradient of"
-    " $V$"
-    r" and check it. (Hint: $\tanh' = 1 - \tanh^2$, entry by entry.)",
+    r"In the small network above, take $h = \tanh(a)$ in place of the ReLU. Find the"
+    r" gradient with respect to $V$ and check it. (Hint: $\tanh' = 1 - \tanh^2$, entry by"
+    " entry.)",
 )
 def the_gradient_of_the_layers() -> None:
     torch.manual_seed(0)
@@ -922,10 +926,9 @@ def the_gradient_of_the_layers() -> None:
 
 
 @says(
-    "No. `crossent.linear_cross_entropy` takes $H$, $W$ and $b$, and holds a part of the logits"
-    " at a"
-    " time. Its gradient is the three arrays of the table. Like PyTorch's `Linear`, it wants a"
-    r" row of weights for each class, which is $W^\top$:",
+    "No. `crossent.linear_cross_entropy` takes $H$, $W$ and $b$, and holds only a part of"
+    " the logits at a time. Its gradient is the three arrays of the table. Like PyTorch's"
+    r" `Linear`, it wants a row of weights for each class, which is $W^\top$:",
 )
 def the_logits_need_not_be_held() -> None:
     rng = np.random.default_rng(0)
@@ -963,8 +966,9 @@ def eq_softmax_hessian(z: Row, label: int) -> None:
 
 
 @says(
-    r"Differentiate $\hat y - y$ once more. The target is constant, so what remains is the"
-    " Jacobian of softmax, whatever the label:",
+    "It is the Jacobian of softmax, and it is singular, because a shift of all logits"
+    r" changes nothing. Differentiate $\hat y - y$ once more. The target is constant, so"
+    " what remains is the Jacobian of softmax, whatever the label:",
     r"For every direction $v$, $v^\top (\operatorname{diag}(\hat y) - \hat y \hat y^\top) \, v ="
     r" \sum_k \hat y_k v_k^2 - \bigl(\sum_k \hat y_k v_k\bigr)^2$, the *variance* of the numbers"
     r" $v_k$ under the probabilities $\hat y$. A variance is never negative: the Hessian is"
@@ -1005,11 +1009,11 @@ def the_hessian_is_a_variance(z: Row, v: Row, other: Row) -> None:
 
 
 @says(
-    "Perhaps not: correct"
-    r" code fails, too, in three ways. The method solves $\nabla^2 \ell \, d = -\nabla \ell$, and"
-    " a singular matrix has no inverse: `np.linalg.solve` says `Singular matrix`, or rounding"
-    " hides the 0 and the answer is arbitrary. Take the shortest solution with `np.linalg.lstsq`,"
-    " fix one class's logit at 0, or add a penalty, which moves the goal a little.",
+    "Perhaps not: correct code fails, too, in three ways. First, the method solves"
+    r" $\nabla^2 \ell \, d = -\nabla \ell$, and a singular matrix has no inverse:"
+    " `np.linalg.solve` says `Singular matrix`, or rounding hides the 0 and the answer is"
+    " arbitrary. Take the shortest solution with `np.linalg.lstsq`, fix one class's logit"
+    " at 0, or add a penalty, which moves the goal a little.",
 )
 def a_singular_matrix_and_its_three_cures() -> None:
     goal = np.array([0.7, 0.2, 0.1])
@@ -1042,10 +1046,11 @@ def a_singular_matrix_and_its_three_cures() -> None:
 
 
 @says(
-    r"Logistic regression inherits all of this. With $\partial \hat y_i / \partial \theta_k = \hat"
-    r" y_i (1 - \hat y_i) \, x_{ik}$, the derivative of {eq}`eq-coefficient` is $\sum_i x_{ij} \,"
-    r" \hat y_i (1 - \hat y_i) \, x_{ik}$, or $X^\top S X$ with $S = \operatorname{diag}(\hat y_i"
-    r" (1 - \hat y_i))$. In {doc}`why_not_mse` it proves convexity, in {ref}`an exercise"
+    r"Logistic regression inherits all of this. With $\partial \hat y_i / \partial"
+    r" \theta_k = \hat y_i (1 - \hat y_i) \, x_{ik}$, the derivative of"
+    r" {eq}`eq-coefficient` is $\sum_i x_{ij} \, \hat y_i (1 - \hat y_i) \, x_{ik}$, or"
+    r" $X^\top S X$ with $S = \operatorname{diag}(\hat y_i (1 - \hat y_i))$. In"
+    " {doc}`why_not_mse` it proves convexity, and in {ref}`an exercise"
     " <ex-gradient-newton>` it becomes a fast solver.",
 )
 @few
@@ -1111,8 +1116,8 @@ def the_gradients_of_the_variants(z: Row, t: Row, label: int, tau: int, gamma: i
 @says(
     "At a margin of 17 in float32, $1 + e^{-17}$ rounds to 1. So the probability of the true"
     r" class is computed as 1, and $\hat y_y - 1$ as 0.",
-    "float64 postpones it. (A 0 in *every* entry is something else: an ignored label, a weight of"
-    " 0, a float16 that underflowed.)",
+    "In float64 this comes later. (A 0 in *every* entry is something else: an ignored"
+    " label, a weight of 0, a float16 that underflowed.)",
 )
 def a_margin_of_17_rounds_away() -> None:
     one = np.float32(1)
@@ -1144,13 +1149,14 @@ def bfloat16_comes_earlier() -> None:
 
 
 @says(
-    "First look at the dtype. PyTorch's `gradcheck` moves by $10^{-6}$, hopeless in float32:",
-    "In float64, expect an error near $10^{-11}$ times the loss from a central difference. Two"
-    " numbers that agree to three digits are *not* close: there is a mistake, a kink, float32, or"
-    " the wrong step. Where an entry is nearly 0, its relative error means nothing: divide the"
-    " length of the difference by the length of the whole gradient. Check a small problem, with"
-    " random weights and without dropout. `crossent.check_grad` extrapolates from two steps and"
-    " names the worst entry.",
+    "Within about $10^{-11}$ times the loss, in float64. So look at the dtype first."
+    " PyTorch's `gradcheck` moves by $10^{-6}$, which is hopeless in float32:",
+    "In float64, a central difference leaves an error near $10^{-11}$ times the loss. Two"
+    " numbers that agree to three digits are *not* close: there is a mistake, a kink,"
+    " float32, or the wrong step. Where an entry is nearly 0, its relative error means"
+    " nothing: divide the length of the difference by the length of the whole gradient."
+    " Check a small problem, with random weights and without dropout."
+    " `crossent.check_grad` extrapolates from two steps and names the worst entry.",
     r"Check it in float64, by a difference to both sides and against a library.",
 )
 def how_close_is_close_enough() -> None:
@@ -1206,12 +1212,13 @@ def check_grad_extrapolates() -> None:
 
 
 @says(
-    "Four classes, all logits equal, label 2 (counted from 0). Write down the gradient for this"
-    " sample alone. What is it in a mean over 32 samples? And for two annotators who disagree, one"
-    " for class 2, the other for class 3?",
-    r"All probabilities are ¼: $(\tfrac14, \tfrac14, -\tfrac34, \tfrac14)$, and a 32nd of that in"
-    r" the mean. Two annotators make the target $(0, 0, \tfrac12, \tfrac12)$ and the gradient"
-    r" $(\tfrac14, \tfrac14, -\tfrac14, -\tfrac14)$.",
+    "There are four classes, all logits are equal, and the label is 2 (counted from 0)."
+    " Write down the gradient for this sample alone. What is it in a mean over 32 samples?"
+    " And for two annotators who disagree, one for class 2, the other for class 3?",
+    r"All probabilities are ¼, so the gradient is $(\tfrac14, \tfrac14, -\tfrac34,"
+    r" \tfrac14)$, and a 32nd of that in the mean. The two annotators make the target $(0,"
+    r" 0, \tfrac12, \tfrac12)$ and the gradient $(\tfrac14, \tfrac14, -\tfrac14,"
+    r" -\tfrac14)$.",
 )
 @few
 @given(reals())
@@ -1230,9 +1237,10 @@ def by_hand(c: Real) -> None:
 
 
 @says(
-    "Tell versicolor from virginica (iris, classes 1 and 2) by the length and width of the"
-    r" petals, with an intercept and without a penalty. Use Newton's method: $\theta \leftarrow"
-    r" \theta - (X^\top S X)^{-1} X^\top (\hat y - y)$. How does the gradient shrink? Why would"
+    "Tell versicolor from virginica (iris, classes 1 and 2) by the length and width of"
+    r" the petals, with an intercept and without a penalty. Use Newton's method: $\theta"
+    r" \leftarrow \theta - (X^\top S X)^{-1} X^\top (\hat y - y)$, where the diagonal"
+    r" matrix $S$ holds $\hat y_i (1 - \hat y_i)$. How does the gradient shrink? Why would"
     " this fail for setosa against versicolor?",
     "This is the *iteratively reweighted least squares* of statistics.",
 )
@@ -1302,8 +1310,8 @@ def the_bent_way(z: Row, label: int) -> None:
 @says(
     "As $s$ grows, all $e^{-z_j}$ become alike, and so do the wrong classes: the curve arrives"
     " half-way between the two sides.",
-    "If one wrong class has nearly all the probability, this is near 1 for another: when the giant"
-    " falls, all gain.",
+    "If one wrong class has nearly all the probability, this is near 1 for another: when"
+    " the giant falls, all the others gain.",
 )
 @given(logits(3))
 def the_curve_arrives_half_way(z: Row) -> None:
@@ -1346,6 +1354,6 @@ NUMBERS = {
 }
 
 UNTESTED = {
-    "The rate and the number of steps are a first guess and were not tuned, so the new digits judge"
-    " honestly.": "what was not done",
+    "The rate and the number of steps are a first guess and were not tuned, so the new"
+    " digits give an honest verdict.": "what was not done",
 }
