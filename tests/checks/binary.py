@@ -69,9 +69,9 @@ def the_loss_has_other_names() -> None:
 
 @says(
     "$e^{-L}$ is the geometric mean of the probabilities given to the truth.",
-    "This is the *geometric* mean of the probabilities that the model gave to the truth. Their"
-    " ordinary mean is at least as large, so the loss cannot be less than minus its logarithm; more"
-    " than this bound it does not tell:",
+    "This is the *geometric* mean of the probabilities that the model gave to the truth."
+    " Their ordinary mean is at least as large, so the loss cannot be less than minus the"
+    " logarithm of that mean. The loss says no more about it than this bound:",
 )
 @given(st.lists(PROBS, min_size=1, max_size=5))
 def the_loss_tells_the_geometric_mean(given_to_truth: list[Real]) -> None:
@@ -115,12 +115,12 @@ def eq_binary_derivative() -> None:
 @says(
     "The logarithm makes honesty the best policy",
     "Because the logarithm makes honesty the best policy.",
-    "Of many loans of which a share $p$ defaults, the mean cost is the cross-entropy of $p$ and"
+    "If a share $p$ of many loans defaults, the mean cost is the cross-entropy of $p$ and"
     " your forecast, and it is least when you forecast $p$ ({eq}`eq-gibbs`).",
     r"The absolute error is not proper: unless $p = \tfrac12$, it is least if you claim certainty.",
     "Such a loss is called a *strictly proper score* {cite}`gneiting2007`",
-    "Squared error is proper as well; {doc}`why_not_mse` tells why it still learns slowly behind a"
-    " sigmoid.",
+    "Squared error is proper as well; {doc}`why_not_mse` explains why it still learns"
+    " slowly behind a sigmoid.",
     "It is strictly proper: on average, only the true probability minimizes it.",
 )
 @given(PROBS, PROBS)
@@ -151,9 +151,10 @@ def honesty_is_the_best_policy(share: Real, forecast: Real) -> None:
 
 @says(
     r"the sigmoid $\sigma(z) = 1 / (1 + e^{-z})$ from {doc}`softmax`",
-    r"It says a score, a {term}`logit` $z$, and $\hat y = \sigma(z)$: a softmax over two scores,"
-    r" that of *no* fixed at 0. Put it into {eq}`eq-bce`. Since $1 - \sigma(z) = \sigma(-z)$ and"
-    r" $-\log \sigma(z) = \log(1 + e^{-z})$,",
+    r"It outputs a score, a {term}`logit` $z$, and the probability is $\hat y ="
+    r" \sigma(z)$: a softmax over two scores, where that of *no* is fixed at 0. Put this"
+    r" into {eq}`eq-bce`. Since $1 - \sigma(z) = \sigma(-z)$ and $-\log \sigma(z) = \log(1"
+    " + e^{-z})$,",
 )
 @given(TARGETS, reals(-20, 20))
 def eq_bce_logits(y: Real, z: Real) -> None:
@@ -206,8 +207,8 @@ def eq_bce_stable(y: Real, z: Real) -> None:
 
 
 @says(
-    r"The *logistic loss*: for $s = 2y - 1$, {eq}`eq-bce-logits` reads $\ell = \log(1 + e^{-sz})$."
-    " Do not put −1 into {eq}`eq-bce`; it would be unbounded below.",
+    r"The *logistic loss*: for $s = 2y - 1$, {eq}`eq-bce-logits` reads $\ell = \log(1 +"
+    " e^{-sz})$. Do not put −1 into {eq}`eq-bce`; the loss would be unbounded below.",
 )
 @given(ANSWERS, reals(-20, 20))
 def labels_of_minus_one(y: int, z: Real) -> None:
@@ -219,8 +220,8 @@ def labels_of_minus_one(y: int, z: Real) -> None:
 
 
 @says(
-    "And as it is a softmax with cross-entropy, its gradient is the one that you know, **prediction"
-    " minus target**:",
+    "Since this is a softmax with cross-entropy, its gradient is the one that you know,"
+    " **prediction minus target**:",
 )
 @given(TARGETS, reals(-20, 20))
 def eq_bce_gradient(y: Real, z: Real) -> None:
@@ -249,8 +250,8 @@ def numbers(svg: str) -> list[str]:
     r" costs a miss with probability $\hat y$. Act if $(1 - \hat y)\, c_{\text{alarm}} < \hat y\,"
     r" c_{\text{miss}}$, that is, if",
     "½ is right only if both mistakes cost the same",
-    "{cite:t}`elkan2001` shows that for honest probabilities re-weighting and the threshold are one"
-    " thing.",
+    "{cite:t}`elkan2001` shows that for honest probabilities re-weighting and moving the"
+    " threshold are the same thing.",
     "The threshold follows from costs, {eq}`eq-threshold`, not from the loss.",
 )
 @given(PROBS, POSITIVE, POSITIVE)
@@ -273,9 +274,9 @@ def eq_threshold(q: Real, alarm: Real, miss: Real) -> None:
 
 @says(
     "`pos_weight` multiplies the loss of the positive samples by $w$.",
-    "Where a share $p$ is positive, the expected loss is now $-wp \\log q - (1 - p) \\log(1 - q)$."
-    " Divide it by $wp + 1 - p$, and it is a cross-entropy again, hence least at",
-    r"Every best logit is shifted by $\log w$.",
+    r"Where a share $p$ is positive, the expected loss is now $-wp \log q - (1 - p) \log(1"
+    " - q)$. Divided by $wp + 1 - p$, this is a cross-entropy again, hence least at",
+    r"So every best logit is shifted by $\log w$.",
 )
 @given(PROBS, POSITIVE, PROBS)
 def eq_pos_weight(share: Real, weight: Real, other: Real) -> None:
@@ -299,7 +300,7 @@ def eq_pos_weight(share: Real, weight: Real, other: Real) -> None:
     assert abs(mp.log(best / (1 - best)) - mp.log(share / (1 - share)) - mp.log(weight)) < TINY
 
 
-@says(r"To undo it, **subtract $\log w$ from the logit**, or solve for $p$:")
+@says(r"To undo this, **subtract $\log w$ from the logit**, or solve for $p$:")
 @given(PROBS, POSITIVE)
 def eq_binary_undo(share: Real, weight: Real) -> None:
     r"""p = \frac{\hat y}{\hat y + w (1 - \hat y)} ."""
@@ -342,9 +343,10 @@ def weighted_loss_of_a_logit(y: Real, z: Real, weight: Real) -> None:
 @says(
     r"A share $\eta < \tfrac12$ of the labels is flipped at random. Show that the model with the"
     r" least expected loss on the noisy labels forecasts $\eta + (1 - 2\eta) p$.",
-    r"A noisy label is 1 with probability $p (1 - \eta) + (1 - p) \eta = \eta + (1 - 2\eta) p$, and"
-    r" the best forecast is that probability. It exceeds ½ exactly if $p > \tfrac12$, so the"
-    " decisions at ½ survive, but other thresholds must be mapped.",
+    r"A noisy label is 1 with probability $p (1 - \eta) + (1 - p) \eta = \eta + (1 -"
+    r" 2\eta) p$, and the best forecast is that probability. It exceeds ½ exactly if $p >"
+    r" \tfrac12$, so the decisions at ½ survive, but other thresholds must be mapped in the"
+    " same way.",
     r"With $p \in \{0, 1\}$ the forecasts are $\eta$ and $1 - \eta$, and the loss is $H(\eta)$, a"
     " floor.",
 )
@@ -380,7 +382,7 @@ def logits_neither_overflow_nor_saturate() -> None:
     assert abs(metrics.log_loss([1], [0.0], labels=[0, 1]) - 36.04) < 0.005
 
 
-@says("Targets are floats of the shape of the logits:")
+@says("Targets are floats of the same shape as the logits:")
 def targets_are_floats_of_the_shape_of_the_logits() -> None:
     logits, loss = torch.zeros(3), F.binary_cross_entropy_with_logits
     assert abs(loss(logits, torch.zeros(3)).item() - np.log(2)) < 1e-7
@@ -402,6 +404,6 @@ NUMBERS = {
 }
 
 UNTESTED = {
-    "Good proposed the logarithm for just this reason {cite}`good1952`": "history",
+    "I. J. Good proposed the logarithm for just this reason {cite}`good1952`": "history",
     "{cite:t}`cox1958` worked out logistic regression for yes-or-no data.": "history",
 }
