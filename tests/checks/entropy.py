@@ -48,9 +48,9 @@ def eq_entropy_container() -> None:
 @says(
     "**Entropy is the average surprise of an outcome**, and for this container it is",
     r"an outcome of probability $p_k$ surprises you by $-\log p_k$, not at all if it is certain,"
-    " more the rarer it is. Weigh each surprise by how often it happens, and you have",
+    " and more the rarer it is. Weight each surprise by how often it happens, and you have",
     "Before the draw, entropy is your uncertainty; on average, it is also the information that the"
-    " draw gives you. High entropy means both.",
+    " draw gives you. High entropy means much of both.",
     "Entropy is its mean, what the game costs a player who believes what is true.",
 )
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=4))
@@ -84,7 +84,7 @@ def the_numbers_that_the_chapter_explains() -> None:
     "**The rarer, the more surprising**: $s$ decreases as $p$ grows.",
     r"**Independent surprises add**: $s(p \cdot p') = s(p) + s(p')$ for a draw from each of two"
     " containers.",
-    "Only the logarithm does both, and the unit is free.",
+    "Only the logarithm does both, and the unit is yours to choose.",
     r"Surprise is $-\log p$: up to the unit, the only decreasing measure that adds for independent"
     " outcomes.",
 )
@@ -150,8 +150,8 @@ def eq_entropy_surprise(p: mpf) -> None:
 
 @says(
     "Each bar is as wide as its probability and as high as its surprise, so **its area is what the"
-    " outcome adds to the entropy**. The widths sum to 1; therefore the dashed line, at the mean"
-    " height, is the entropy, too.",
+    " outcome adds to the entropy**. The widths sum to 1; therefore the height of the dashed line,"
+    " the mean height of the bars, is the entropy, too.",
 )
 def a_bar_is_what_an_outcome_adds() -> None:
     at = EntropyBars(8, 4, 2, 2)
@@ -268,7 +268,7 @@ def eq_entropy_bounds(p: Row) -> None:
 
 @says(
     r"Now put $r_k = 1/K$. The right-hand side is $\log K$ whatever $p$ is",
-    r"zero only if one outcome is certain (each term is at least 0), $\log K$ only if all $K$"
+    r"zero only if one outcome is certain (each term is at least 0), and $\log K$ only if all $K$"
     " outcomes are equally probable.",
     r"$0 \le H(p) \le \log K$: zero if one outcome is certain, $\log K$ if all are equally"
     " probable.",
@@ -290,8 +290,8 @@ def two_to_the_entropy_counts_equal_outcomes(K: int) -> None:
 
 
 @says(
-    r"The arch is *concave*: mixing two distributions, in whatever proportion, never gives less"
-    " than the same mean of their entropies",
+    "The arch is *concave*: mixing two distributions, in whatever proportion, never gives less"
+    " than the mean of their entropies in the same proportion",
     r"Prove that pouring two containers of equal size together never gives less entropy than the"
     r" average of the two: $H\left(\tfrac12 (p + q)\right) \ge \tfrac12 H(p) + \tfrac12 H(q)$.",
     r"Let $m = \tfrac12 (p + q)$. Gibbs' inequality, once for $p$ and once for $q$, both with"
@@ -438,8 +438,8 @@ def the_tosses_of_a_coin_begin_with_one_word_at_most() -> None:
     "**No prefix-free code beats the entropy.** Toss a fair coin forever.",
     r"Put $r_k = 2^{-d_k}$ in {eq}`eq-gibbs`, to base 2: $H(p) \le \sum_k p_k d_k$, the mean"
     " length. ∎",
-    "In bits, entropy bounds the mean number of binary digits of a prefix-free code, or of"
-    " yes-or-no answers.",
+    "In bits, entropy is a lower bound on the mean number of binary digits of a prefix-free code,"
+    " or of yes-or-no answers.",
 )
 @given(distributions(3))
 def no_prefix_free_code_beats_the_entropy(p: Row) -> None:
@@ -508,8 +508,8 @@ def the_best_code_comes_within_one_digit(p: Row) -> None:
 
 
 @says(
-    r"The best one for a single draw has $H \le \bar d < H + 1$, and blocks of independent draws"
-    " make the surplus as small as you like."
+    r"The best code for a single draw has a mean length $\bar d$ with $H \le \bar d < H + 1$, and"
+    " blocks of independent draws make the surplus per draw as small as you like."
 )
 @given(SHARES.filter(lambda share: 0 < share < 1))
 def blocks_share_the_surplus(p: Real) -> None:
@@ -586,8 +586,8 @@ def three_weighings_suffice() -> None:
 
 
 @says(
-    "To choose the question whose answer has the largest entropy is a good rule for guessing games,"
-    " too, though not in every game the best."
+    "Choosing the question whose answer has the largest entropy is a good rule for other guessing"
+    " games, too, though it is not the best one in every game."
 )
 def the_most_uncertain_answer_is_not_always_best() -> None:
     def questions(greedy: tuple[float, ...]) -> float:
@@ -622,7 +622,7 @@ def cross_entropy_is_the_average_surprise_of_a_wrong_belief(counts: list[int], q
 
 
 NUMBERS = {
-    "To name one order of a whole deck takes 226 questions.": Computed(
+    "Naming one order of a whole deck takes 226 questions.": Computed(
         lambda: math.ceil(math.log2(math.factorial(52)))
     ),
     "Section 6 of {cite:t}`shannon1948` introduces entropy": Cited(
@@ -634,7 +634,7 @@ NUMBERS = {
 }
 
 UNTESTED = {
-    "To have something to hold on to, let **one bit cost one cent**, here and in every chapter that"
+    "To make this concrete, let **one bit cost one cent**, here and in every chapter that"
     " follows.": "the rule of the game",
     "A number without a unit is not an entropy.": "a convention",
     "Always write the unit.": "advice",
