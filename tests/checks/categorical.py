@@ -71,9 +71,10 @@ def eq_categorical(q: list[Row], y: list[Row], label: int) -> None:
 
 @says(
     "From the likelihood.",
-    r"The model gives the class of sample $n$ the probability $\prod_k \hat y_{nk}^{\,y_{nk}}$: all"
-    " factors but one have the exponent 0. Independent samples multiply. The logarithm turns"
-    " products into sums, so the logarithm of the likelihood is",
+    r"The model gives the class of sample $n$ the probability $\prod_k \hat"
+    r" y_{nk}^{\,y_{nk}}$: all factors but one have the exponent 0. The probabilities of"
+    " independent samples multiply. The logarithm turns products into sums, so the"
+    " logarithm of the likelihood is",
     "The smallest loss is the largest likelihood ({doc}`likelihood`).",
 )
 @given(ROWS, ROWS, st.integers(0, 2))
@@ -125,9 +126,8 @@ def the_number_of_the_class_becomes_a_weight(q: Row, label: int) -> None:
     "They lose nothing, as long as each row has one class.",
     "No, as long as each row has one class. The model gives $K$ probabilities either way, and gets"
     " the same gradient.",
-    "One-hot rows, integers and soft targets are forms of one target; logits and probabilities"
-    " forms"
-    " of one prediction.",
+    "One-hot rows, integers and soft targets are forms of one target; logits and"
+    " probabilities are forms of one prediction.",
 )
 @given(st.lists(logits(), min_size=2, max_size=4), LABELS)
 def the_forms_of_a_target_say_the_same(z: list[Row], label: int) -> None:
@@ -160,10 +160,10 @@ def two_outputs_are_one(z: Row, label: int) -> None:
 
 
 @says(
-    r"They are as wide as the target $p$ and as high as the surprise, $-\log \hat y$. A label gives"
-    " all the width to one class: the loss is the area of its bar, and all of it is pale, for a"
-    " better model could save it. Change the label and the logits, then spread the target: a solid"
-    " part appears, the entropy, which no model can save.",
+    r"They are as wide as the target $p$ and as high as the surprise, $-\log \hat y$. A"
+    " label gives all the width to one class: the loss is the area of its bar, and all of"
+    " it is pale, because a better model could save it. Change the label and the logits,"
+    " then spread the target: a solid part appears, the entropy, which no model can save.",
 )
 def a_label_is_one_bar() -> None:
     sizes: dict[tuple[float, bool], float] = {}
@@ -186,13 +186,15 @@ def a_label_is_one_bar() -> None:
 
 
 @says(
-    "With a one-hot target, one term survives. Raise the logit of a wrong class all the same: the"
-    " loss rises, because what that class gains, the true one loses. Spread the target, and every"
-    " class takes part.",
-    "Only *how* the wrong classes share the rest does not count, for one of them is as false as the"
-    r" other. The gradient with respect to the logits, $\hat y - y$, reaches each of them:",
-    "From the gradient, as in the first two rows: the loss compares with the truth, not with each"
-    " other, and each {doc}`gradient <gradient>` pushes down what is too high.",
+    "With a one-hot target, only one term survives. Raise the logit of a wrong class all"
+    " the same: the loss rises, because what that class gains, the others lose, the true"
+    " one among them. Spread the target, and every class takes part.",
+    "Only *how* the wrong classes share the rest does not count, because one of them is"
+    r" as wrong as the other. The gradient with respect to the logits, $\hat y - y$,"
+    " reaches each of them:",
+    "From the gradient, as in the first two rows: the loss compares each output with the"
+    " truth, not with the other one, and each {doc}`gradient <gradient>` pushes down what"
+    " is too high.",
     "The wrong classes are not ignored: the probabilities share a sum of 1, and the gradient is"
     r" $\hat y - y$.",
 )
@@ -223,8 +225,8 @@ def the_wrong_classes_count(z: Row, order: list[int]) -> None:
     "Both, for different questions. That one asks $K$ independent yes-or-no questions, and suits"
     " several labels per sample. For classes that exclude each other, it asks about answers that"
     " cannot go together.",
-    "Several labels per sample: binary. One of $K$: sparse if the labels are integers 0 to $K - 1$,"
-    " categorical otherwise.",
+    "Several labels per sample need the binary loss. One of $K$ needs the sparse loss if"
+    " the labels are integers 0 to $K - 1$, and the categorical loss otherwise.",
 )
 @given(distributions(3, least=1), distributions(3, least=1))
 def two_sums_for_two_questions(q: Row, p: Row) -> None:
@@ -266,7 +268,7 @@ def two_sums_for_two_questions(q: Row, p: Row) -> None:
     r" falls as $a$ grows; at $a = 1$ it is $\log\left(1 + \frac{K - 1}{e}\right) = \log(e + K - 1)"
     r" - 1$. *From above*: on $[0, 1]$, convexity gives $e^x \le 1 + (e - 1) x$, so $\sum_j e^{\hat"
     r" y_j} \le K + e - 1$, and $-\hat y_y \le 0$.",
-    "Accuracy may be perfect, for the order of the classes survives any softmax.",
+    "The accuracy may still be perfect, because the order of the classes survives any softmax.",
     r"Prove that with $\hat y = \operatorname{softmax}(z)$ given to a loss of logits, the loss lies"
     r" between $\log(e + K - 1) - 1$ and $\log(e + K - 1)$.",
 )
@@ -407,8 +409,9 @@ def only_the_logarithm() -> None:
 
 
 @says(
-    "With two classes, only $b = 1 - a$ occurs, and $s(q) = (1 - q)^2$ is as good. With three it"
-    " tempts the model to exaggerate, as the cell shows with the mean of both losses.",
+    "With two classes, only $b = 1 - a$ occurs, and $s(q) = (1 - q)^2$ is just as good."
+    " With three it tempts the model to exaggerate, as the cell shows with the mean of"
+    " both losses.",
 )
 @given(distributions(2, least=1), distributions(2, least=1))
 def with_two_classes_squares_are_as_good(p: Row, q: Row) -> None:
