@@ -1135,11 +1135,11 @@ def a_margin_of_17_rounds_away() -> None:
 
 
 @says(
-    "PyTorch has an [issue](https://github.com/pytorch/pytorch/issues/195678) on it, open when"
-    r" this was written. Where $\hat y_y$ is rounded to bfloat16 before 1 is subtracted, it comes"
-    " much earlier: the authors of the Liger kernels"
-    r" [measured](https://github.com/linkedin/Liger-Kernel/pull/1329) an error of 100% at $\hat"
-    " y_y = 0.999$ after such a change, and repaired it.",
+    "PyTorch has an [issue](https://github.com/pytorch/pytorch/issues/195678) on this,"
+    r" open when this was written. Where $\hat y_y$ is rounded to bfloat16 before 1 is"
+    " subtracted, it comes much earlier: the authors of the Liger kernels"
+    " [measured](https://github.com/linkedin/Liger-Kernel/pull/1329) an error of 100% at"
+    r" $\hat y_y = 0.999$ after such a change, and repaired it.",
 )
 def bfloat16_comes_earlier() -> None:
     right = torch.tensor(0.999)
