@@ -157,9 +157,9 @@ def eq_cross_entropy_bell(model: tuple[sympy.Rational, sympy.Rational]) -> None:
 @says(
     "Here the world has the first container of the last chapter, with 26 triangles and 4 circles."
     " You believe that there are 10 triangles and 20 circles.",
-    "Solid is what a draw would cost somebody who knows the container. Pale is what your belief"
-    " makes you pay on top, for triangles, which you thought rare. The dashed box is what it saves"
-    " you, for circles, which you thought frequent.",
+    "The solid part is what a draw would cost somebody who knows the container. The pale part is"
+    " what your belief makes you pay on top, for the triangles, which you thought rare. The dashed"
+    " box is what your belief saves you on the circles, which you thought frequent.",
     "Move the second slider of the first picture to 30: you are sure of a triangle.",
 )
 def what_the_picture_shows() -> None:
@@ -213,8 +213,8 @@ def the_base_is_a_unit(p: Row, q: Row, other: Row, base: int) -> None:
 
 
 @says(
-    "A label $y$ is the distribution that puts everything on one class. All terms but one are"
-    " multiplied by 0, and what is left is the surprise at the truth, the loss of a classifier:",
+    "As a distribution, it puts everything on one class. All terms but one are multiplied by 0,"
+    " and what is left is the surprise at the truth, the loss of a classifier:",
     r"For a label it is $-\log q_y$.",
 )
 @given(POSSIBLE, st.integers(0, 3))
@@ -229,8 +229,8 @@ def a_label_leaves_one_term(q: Row, y: int) -> None:
 
 
 @says(
-    r"The sum over classes is weighted by $p$ and already a mean. You divide by the number of"
-    " *samples*, if there are several."
+    "The sum over classes is already a mean, because it is weighted by $p$. Divide by the number"
+    " of *samples*, if there are several."
 )
 @given(POSSIBLE, POSSIBLE)
 def the_sum_over_classes_is_a_mean(p: Row, q: Row) -> None:
@@ -250,11 +250,12 @@ def the_sum_over_classes_is_a_mean(p: Row, q: Row) -> None:
     "With $q = p$ the divergence is 0 and the entropy remains: $H(p, p) = H(p)$. It is the *least*"
     " that any belief can reach, not a sign of an error.",
     "The loss can be 0 only if the entropy is, that is, if the target is one class for certain.",
-    "**Gibbs' inequality**, {eq}`eq-gibbs` in the chapter on entropy, says it already: put $r = q$,"
-    " and its right-hand side is the cross-entropy,",
+    "**Gibbs' inequality**, {eq}`eq-gibbs` in the chapter on entropy, says so already: put $r ="
+    " q$, and its right-hand side is the cross-entropy,",
     r"So $D_{\mathrm{KL}}(p \,\Vert\, q) \ge 0$, and 0 only for $q = p$.",
-    r"Gibbs: $D_{\mathrm{KL}} \ge 0$, and 0 only for $q = p$. So `cross_entropy(p, p)` is the"
-    " entropy, the lowest value, and not 0 unless the outcome is certain.",
+    r"By Gibbs' inequality, $D_{\mathrm{KL}} \ge 0$, and it is 0 only for $q = p$. So"
+    " `cross_entropy(p, p)` is the entropy, the lowest value, and not 0 unless the outcome is"
+    " certain.",
     r"$H(p, q) = H(p) + D_{\mathrm{KL}}(p \,\Vert\, q)$.",
 )
 @given(distributions(), distributions() | st.none())
@@ -309,11 +310,12 @@ def a_term_of_the_entropy_is_strictly_concave() -> None:
 @says(
     "If some $q_k = 0$ where $p_k > 0$, the cross-entropy is infinite; where $p_k = 0$ as well,"
     " leave that outcome out. ∎",
-    "A zero in the first makes its term 0. A zero in the second, where the first is positive, costs"
-    " infinitely.",
-    "To exclude what happens costs infinitely; to allow what does not has a finite price.",
-    "To believe possible what never happens has a finite price.",
-    "To believe impossible what happens costs everything.",
+    "A zero in the first argument makes its term 0. A zero in the second, where the first is"
+    " positive, makes the divergence infinite.",
+    "Excluding what can happen costs infinitely much; allowing what never happens has a finite"
+    " price.",
+    "Believing that something is possible when it never happens has a finite price.",
+    "Believing that something is impossible when it can happen costs you everything.",
 )
 @given(distributions(), distributions())
 def only_what_happens_and_was_excluded_costs_infinitely(p: Row, q: Row) -> None:
@@ -335,10 +337,10 @@ def scipy_calls_it_relative_entropy() -> None:
 
 
 @says(
-    "For the model, they are the same as long as $p$ is fixed: they differ by $H(p)$, which then no"
-    " parameter of the model can change. Hence the gradients agree, and training takes the same"
-    " steps.",
-    "While $p$ is fixed, training can reduce the second part only, and the cross-entropy has the"
+    "For training, the two are equivalent as long as $p$ is fixed: they differ by $H(p)$, which no"
+    " parameter of the model can change then. Hence the gradients agree, and training takes the"
+    " same steps.",
+    "While $p$ is fixed, training can reduce only the second part, and the cross-entropy has the"
     " gradient of the divergence.",
     "Cross-entropy is the sum of what training cannot reduce and what it can.",
     "While $p$ is fixed, no belief changes $H(p)$: it is the floor, and it belongs to the world."
@@ -359,7 +361,7 @@ def the_gradients_agree(p: Row, z: Row, other: Row) -> None:
 
 
 @says(
-    "A label, taken as a distribution of its own, has the entropy 0, and even the values agree,"
+    "A label, taken as a distribution of its own, has the entropy 0, so even the values agree,"
     " though the world that draws the labels need not be certain. If the targets are known soft"
     " probabilities, KL is the easier one to read, because its floor is 0.",
     "Cross-entropy is the one that you can compute: with data, you have draws from $p$ but not"
@@ -383,10 +385,10 @@ def a_label_has_no_entropy(p: Row, q: Row, y: int) -> None:
 
 @says(
     "A distance is 0 from a point to itself, the same there and back, and never longer than a"
-    " detour. KL keeps only the first of these promises, cross-entropy none (for the third it takes"
-    " {ref}`a more extreme example <ex-cross-entropy-detour>`).",
-    "The detour over a third distribution is often the longer way, if only because it counts two"
-    " entropies.",
+    " detour. KL keeps only the first of these promises, cross-entropy none (breaking the third"
+    " takes {ref}`a more extreme example <ex-cross-entropy-detour>`).",
+    "The detour through a third distribution is often the longer way, if only because it counts"
+    " two entropies.",
 )
 def neither_is_a_distance() -> None:
     a, b, c = ([mpf(n) / 30, mpf(30 - n) / 30] for n in (26, 15, 4))
@@ -403,9 +405,9 @@ def neither_is_a_distance() -> None:
 
 
 @says(
-    "If one outcome is sure and you gave it $b$, it is"
-    r" $D_{\mathrm{KL}}\big((1, 0) \,\Vert\, (b, 1 - b)\big) = -\log b$: little for $b$ near 1,"
-    " more the less you gave, and without bound."
+    "If one outcome is sure and you gave it the probability $b$, the price is"
+    r" $D_{\mathrm{KL}}\big((1, 0) \,\Vert\, (b, 1 - b)\big) = -\log b$: it is small for $b$ near"
+    " 1, and it grows without bound as $b$ shrinks."
 )
 @given(st.integers(1, 99))
 def the_price_of_allowing_too_much(percent: int) -> None:
@@ -428,11 +430,11 @@ def the_symmetric_sum_of_a_label_is_infinite(model: Row, y: int) -> None:
 
 
 @says(
-    r"The second form follows from {eq}`eq-kl`: the two terms with $\log m_k$ add up to"
-    r" $-\sum_k \tfrac12 (p_k + q_k) \log m_k = H(m)$. It is"
-    " {ref}`what pouring two containers together gains <ex-entropy-mixing>`. And it never exceeds"
-    r" $\log 2$: because $m_k \ge \tfrac12 p_k$, each $p_k \log (p_k / m_k) \le p_k \log 2$, and"
-    r" these sum to $\log 2$; the same holds for $q$.",
+    r"The second form follows from {eq}`eq-kl`: the two terms with $\log m_k$ add up to $-\sum_k"
+    r" \tfrac12 (p_k + q_k) \log m_k = H(m)$. It is what {ref}`pouring two containers together"
+    r" <ex-entropy-mixing>` gains. And it never exceeds $\log 2$: because $m_k \ge \tfrac12 p_k$,"
+    r" each $p_k \log (p_k / m_k) \le p_k \log 2$, and these sum to $\log 2$; the same holds for"
+    " $q$.",
     r"Compare both with the middle between them, $m = \tfrac12 (p + q)$. The **Jensen–Shannon"
     " divergence** {cite}`lin1991` is",
 )
@@ -450,8 +452,8 @@ def js_is_what_mixing_gains(p: Row, q: Row) -> None:
 
 
 @says(
-    "Its square root is {cite}`endres2003`; it is not. Between the two sure beliefs, the detour"
-    " over the middle is shorter:",
+    "Its square root is one {cite}`endres2003`; the divergence itself is not. Between two beliefs"
+    " that are sure of different outcomes, the detour through the middle is shorter:",
 )
 @given(distributions(2), distributions(2), distributions(2))
 def the_root_of_js_is_a_distance(p: Row, q: Row, r: Row) -> None:
@@ -477,10 +479,10 @@ def the_middle_needs_the_truth() -> None:
 
 
 @says(
-    r"**forward**, $D_{\mathrm{KL}}(p \,\Vert\, q)$: averaged over the truth. Wherever $p$ has"
-    " mass, $q$ must have some: it *covers*.",
-    r"**reverse**, $D_{\mathrm{KL}}(q \,\Vert\, p)$: averaged over the model. Where $p$ has no"
-    " mass, $q$ must not be: it *picks*.",
+    r"**forward**, $D_{\mathrm{KL}}(p \,\Vert\, q)$: the average is taken over the truth. Wherever"
+    " $p$ has mass, $q$ must have some, so $q$ *covers* both humps.",
+    r"**reverse**, $D_{\mathrm{KL}}(q \,\Vert\, p)$: the average is taken over the model. Where"
+    " $p$ has no mass, $q$ must have none, so $q$ *picks* one hump.",
 )
 @given(distributions(), distributions())
 def what_each_direction_demands(p: Row, q: Row) -> None:
@@ -517,11 +519,12 @@ def the_best_bell_copies_mean_and_variance() -> None:
 
 @says(
     "Training on data is forward, because the forward direction needs only draws from $p$, and a"
-    " data set is that. Reverse KL needs $p$ itself, at least up to a factor, as in variational"
-    " inference ({cite:t}`mackay2003`, chapter 33). If the model can represent the truth, both have"
-    " the same minimum, $q = p$;"
-    ' "covering" and "picking" describe models that cannot.',
-    "Forward needs only draws from the truth, reverse needs the truth itself, up to a factor.",
+    " data set is just that. Reverse KL needs $p$ itself, at least up to a factor, as in"
+    " variational inference ({cite:t}`mackay2003`, chapter 33). If the model can represent the"
+    ' truth, both directions have the same minimum, $q = p$; "covering" and "picking" describe'
+    " models that cannot.",
+    "Forward KL needs only draws from the truth; reverse KL needs the truth itself, up to a"
+    " factor.",
 )
 @given(POSSIBLE, POSSIBLE, POSSIBLE, st.integers(2, 9))
 def what_each_direction_needs(p: Row, q: Row, other: Row, factor: int) -> None:
@@ -550,9 +553,9 @@ def conditionals(joint: Row, x: Row) -> list[Row]:
 
 
 @says(
-    "The second form does not change when $X$ and $Y$ change places: the shape tells as much of the"
-    " container as the container of the shape.",
-    "What seeing it is worth is the **mutual information**,",
+    "The second form does not change when $X$ and $Y$ change places: the shape tells as much about"
+    " the container as the container tells about the shape.",
+    "What seeing the container is worth is the **mutual information**,",
 )
 @given(distributions(6))
 def eq_mutual_information(joint: Row) -> None:
@@ -575,10 +578,11 @@ def eq_mutual_information(joint: Row) -> None:
 
 @says(
     "So mutual information is never negative, and 0 only for independent variables.",
-    r"Mutual information is the excess of a belief in independence:"
-    r" $I(X; Y) = H(Y) - H(Y \mid X) \ge 0$.",
-    "Somebody who believes that the two have nothing to do with each other,"
-    r" $q(x, y) = p(x)\,p(y)$, pays $H(X) + H(Y)$ for a pair that costs others only $H(X, Y)$:",
+    "Mutual information is the excess cost of believing in independence: $I(X; Y) = H(Y) - H(Y"
+    r" \mid X) \ge 0$.",
+    "Somebody who believes that the two have nothing to do with each other, $q(x, y) ="
+    r" p(x)\,p(y)$, pays $H(X) + H(Y)$ for a pair that costs somebody who knows the truth only"
+    " $H(X, Y)$:",
 )
 @given(distributions(6))
 def eq_mutual_kl(joint: Row) -> None:
@@ -595,10 +599,10 @@ def eq_mutual_kl(joint: Row) -> None:
 @says(
     r"Because $\log \frac{p(x, y)}{q(x, y)} = \log \frac{p(x)}{q(x)} + \log \frac{p(y \mid"
     r" x)}{q(y \mid x)}$, the mean is",
-    "**The chain rule of the divergence** says how a wrong belief about a pair is paid, when $X$"
-    " comes first and then $Y$.",
+    "**The chain rule of the divergence** says how you pay for a wrong belief about a pair when"
+    " $X$ comes first and then $Y$.",
     "The divergence of a pair is that of $X$ plus the mean divergence of $Y$ given $X$.",
-    "A classifier takes the inputs $x$ as they come, so it pays the second part alone.",
+    "A classifier takes the inputs $x$ as they come, so it pays only the second part.",
 )
 @given(distributions(6), distributions(6, least=1))
 def eq_kl_chain(p: Row, q: Row) -> None:
@@ -652,7 +656,7 @@ def what_is_added_has_the_mean_0(p: Row, q: Row) -> None:
     "the log loss of the bookmaker minus yours. Each bit is a doubling. By Gibbs' inequality the"
     r" best belief is the truth, and it earns $D_{\mathrm{KL}}(p \,\Vert\, r)$ bits a day.",
     "In bits, the mean of the logarithm is",
-    "So gamblers are judged by their log loss, as forecasters are.",
+    "So gamblers, like forecasters, are judged by their log loss.",
 )
 @given(distributions(3), POSSIBLE_THREE, POSSIBLE_THREE)
 def eq_cross_entropy_kelly(p: Row, q: Row, r: Row) -> None:
@@ -668,11 +672,12 @@ def eq_cross_entropy_kelly(p: Row, q: Row, r: Row) -> None:
 @says(
     r"Expand the Jensen–Shannon divergence {eq}`eq-js` of $(0, 1)$ and $(\epsilon, 1 - \epsilon)$"
     r" for small $\epsilon$, and check your formula with `crossent` at larger $\epsilon$.",
-    r"The middle is $(\tfrac\epsilon2, 1 - \tfrac\epsilon2)$. With $\log(1 - x) \approx -x$, the"
-    r" first half is $-\tfrac12 \log (1 - \tfrac\epsilon2) \approx \tfrac\epsilon4$, the second"
-    r" $\tfrac12 \left(\epsilon \log 2 - \tfrac\epsilon2\right)$. They add up to"
-    r" $\tfrac12 \epsilon \log 2$. At the smallest positive number, the distance is the root of"
-    " that, about $10^{-162}$: for practical purposes 0, neither 1 nor infinite.",
+    r"The distribution in the middle is $(\tfrac\epsilon2, 1 - \tfrac\epsilon2)$. With $\log(1 -"
+    r" x) \approx -x$, the first half is $-\tfrac12 \log (1 - \tfrac\epsilon2) \approx"
+    r" \tfrac\epsilon4$, the second $\tfrac12 \left(\epsilon \log 2 - \tfrac\epsilon2\right)$."
+    r" They add up to $\tfrac12 \epsilon \log 2$. At the smallest positive number, the distance is"
+    " the square root of that, about $10^{-162}$: for practical purposes it is 0, neither 1 nor"
+    " infinite.",
 )
 def the_divergence_of_almost_the_same() -> None:
     eps = mpf(10) ** -20
@@ -743,6 +748,7 @@ NUMBERS = {
 }
 
 UNTESTED = {
-    "Next: nobody shows you $p$. What becomes of the cross-entropy when all you have is a sample?"
-    " That is the subject of {doc}`maximum likelihood <likelihood>`.": "what the next chapter asks",
+    "The next question is a practical one, because nobody shows you $p$. What becomes of the"
+    " cross-entropy when all you have is a sample? That is the subject of {doc}`maximum likelihood"
+    " <likelihood>`.": "what the next chapter asks",
 }
