@@ -623,9 +623,11 @@ def the_two_ways(z: Row, y: Row, M: int) -> None:
 
 @says(
     "It is usually in one of two places:",
-    r"only the term $k = j$ of the sum in {eq}`eq-chain`: that gives $-y_j (1 - \hat y_j)$, right"
-    " for the label and 0 for all others, which then are never pushed down;",
-    r"a forgotten $1 / \hat y_k$, the derivative of the logarithm: then nothing cancels.",
+    "only the term $k = j$ of the sum in {eq}`eq-chain` is there: that gives $-y_j (1 -"
+    r" \hat y_j)$, right for the label and 0 for all others, which then are never pushed"
+    " down;",
+    r"the derivative of the logarithm, $1 / \hat y_k$, was forgotten: then nothing"
+    " cancels.",
 )
 @few
 @given(logits(3), st.integers(0, 2))
@@ -641,10 +643,9 @@ def the_two_mistakes(z: Row, label: int) -> None:
 
 
 @says(
-    "Yes: the Jacobian knows the sum. Any other way to write the loss for probabilities that sum"
-    " to 1"
-    " adds the same constant $c$ to all $g_k$, and $J (g + c) = J g$, because the rows of $J$ sum"
-    " to 0.",
+    "Yes: the Jacobian knows the sum. Any other way to write the loss for probabilities"
+    " that sum to 1 adds the same constant $c$ to all $g_k$, and $J (g + c) = J g$,"
+    " because the rows of $J$ sum to 0.",
 )
 @few
 @given(logits(3), distributions(3), reals())
@@ -1116,8 +1117,8 @@ def the_gradients_of_the_variants(z: Row, t: Row, label: int, tau: int, gamma: i
 @says(
     "At a margin of 17 in float32, $1 + e^{-17}$ rounds to 1. So the probability of the true"
     r" class is computed as 1, and $\hat y_y - 1$ as 0.",
-    "In float64 this comes later. (A 0 in *every* entry is something else: an ignored"
-    " label, a weight of 0, a float16 that underflowed.)",
+    "In float64 this happens only at a larger margin. (A 0 in *every* entry is something"
+    " else: an ignored label, a weight of 0, a float16 that underflowed.)",
 )
 def a_margin_of_17_rounds_away() -> None:
     one = np.float32(1)

@@ -644,7 +644,7 @@ def two_logits_are_one(z: Row, w: Real) -> None:
 
 
 @says(
-    "In `1 / (1 + np.exp(-x))`, the exponential of a very negative $x$ overflows. The"
+    "In `1 / (1 + np.exp(-x))`, the exponential overflows if $x$ is very negative. The"
     r" result, 0, is off by less than $10^{-308}$, but its logarithm is $-\infty$.",
     "Large logits in a home-made softmax give the same warning ({ref}`softmax-overflow`).",
     "Choosing between two formulas with `np.where` does not silence the warning, because both are"
