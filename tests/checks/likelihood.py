@@ -185,8 +185,8 @@ def eq_perplexity(given_to_the_tokens: Row) -> None:
 
 @says(
     "A coin was flipped ten times and came up heads seven times.",
-    "The hill and the valley are at the same place. With more flips, the hill gets narrow and the"
-    " likelihood absurdly small; the mean price stays as it is.",
+    "The top of the hill and the bottom of the valley are at the same place. With more flips, the"
+    " hill gets narrower and the likelihood absurdly small; the mean price stays as it is.",
 )
 def a_hill_above_a_valley() -> None:
     hills, valleys = [], []
@@ -211,8 +211,8 @@ def a_hill_above_a_valley() -> None:
     "**The mean loss is a cross-entropy: that of your data and your belief.**",
     "So the cheapest belief is the frequency that you saw, 0.7 for our coin.",
     r"A bill of $B$ bits is a likelihood of $2^{-B}$: the mean loss is $-\tfrac1N \log \mathcal{L}"
-    r" = H(\hat p, q)$, and the most probable parameters for the data are those of the least"
-    " cross-entropy. For free $q$, they are the observed frequencies.",
+    r" = H(\hat p, q)$, and the parameters that make the data most probable are those with the"
+    " least cross-entropy. For free $q$, they are the observed frequencies.",
 )
 @given(SAMPLES, POSSIBLE, POSSIBLE)
 def the_loss_is_the_negative_log_likelihood(sample: list[int], q: Row, other: Row) -> None:
@@ -229,9 +229,10 @@ def the_loss_is_the_negative_log_likelihood(sample: list[int], q: Row, other: Ro
 
 
 @says(
-    r"In nats, the derivative is $-\tfrac{h}{N q} + \tfrac{N - h}{N (1 - q)}$. It is 0 only at $q ="
-    r" \tfrac hN$, negative before and positive after, if both sides came up. If only one did, it"
-    r" is never 0: the price falls all the way to $q = 0$ or 1, which is $\tfrac hN$ again.",
+    r"In nats, the derivative is $-\tfrac{h}{N q} + \tfrac{N - h}{N (1 - q)}$. It is 0 only at $q"
+    r" = \tfrac hN$, negative before that and positive after, if both sides came up. If only one"
+    " did, the derivative is never 0: the price falls all the way to $q = 0$ or 1, which is"
+    r" $\tfrac hN$ again.",
 )
 def the_best_bias_is_the_frequency() -> None:
     q = sympy.Symbol("q", positive=True)
@@ -254,7 +255,7 @@ def the_best_bias_is_the_frequency() -> None:
 
 @says(
     "It turns a product into a sum, whose derivative you can take term by term, and it keeps the"
-    " maximum where it is, because it increases.",
+    " maximum where it is, because the logarithm increases.",
 )
 def what_the_logarithm_does() -> None:
     q = sympy.Symbol("q", positive=True)
@@ -270,9 +271,9 @@ def what_the_logarithm_does() -> None:
 
 
 @says(
-    "The place of the minimum does not depend on it. But a mean estimates a cross-entropy,"
-    " whatever the size of the sample, and so the losses of a small and of a large sample from the"
-    " same source can be compared.",
+    "Not just for convenience. The place of the minimum does not depend on $N$, but a mean"
+    " estimates a cross-entropy, whatever the size of the sample. So the losses of a small and of"
+    " a large sample from the same source can be compared.",
 )
 @given(POSSIBLE, POSSIBLE)
 def a_mean_estimates_the_same_for_any_size(p: Row, q: Row) -> None:
@@ -286,8 +287,8 @@ def a_mean_estimates_the_same_for_any_size(p: Row, q: Row) -> None:
 
 
 @says(
-    "The steps of gradient descent shrink by $N$, too: with a sum, the learning rate would depend"
-    " on the batch size.",
+    "The division also keeps the steps of gradient descent from growing with $N$: with a sum, the"
+    " right learning rate would depend on the batch size.",
 )
 def steps_of_a_mean_do_not_depend_on_the_size() -> None:
     z, steps = torch.tensor([0.3, -1.0, 2.0], requires_grad=True), {}
@@ -301,7 +302,8 @@ def steps_of_a_mean_do_not_depend_on_the_size() -> None:
 
 
 @says(
-    "It is the probability of the *data*, for each $q$. Over all $q$ it does not integrate to 1.",
+    "It is the probability of the *data*, for each $q$, and over all $q$ it does not integrate to"
+    " 1.",
 )
 def the_likelihood_is_no_probability_of_q() -> None:
     q = sympy.Symbol("q", positive=True)
@@ -311,10 +313,11 @@ def the_likelihood_is_no_probability_of_q() -> None:
 
 
 @says(
-    r"There is no $q$ in the first part, and the second is never negative and 0 only at $q = \hat"
-    " p$ ({eq}`eq-cross-entropy-gibbs`).",
-    r"If your model cannot reach $\hat p$, its most probable parameters are those with the least"
-    " divergence from the data to the model, the {doc}`forward direction <cross_entropy>`.",
+    "The first part does not contain $q$. The second is never negative, and it is 0 only at $q ="
+    r" \hat p$ ({eq}`eq-cross-entropy-gibbs`).",
+    r"If your model cannot reach $\hat p$, the parameters that make the data most probable are"
+    " those with the least divergence from the data to the model, the {doc}`forward direction"
+    " <cross_entropy>`.",
 )
 @given(SAMPLES, POSSIBLE, POSSIBLE)
 def maximum_likelihood_is_least_forward_kl(sample: list[int], q: Row, other: Row) -> None:
@@ -328,7 +331,7 @@ def maximum_likelihood_is_least_forward_kl(sample: list[int], q: Row, other: Row
 
 
 @says(
-    "Every model with probabilities has a likelihood, and every likelihood is a loss.",
+    "Every model with probabilities has a likelihood, and every likelihood gives a loss.",
     "If no choice of parameters makes the model true, maximum likelihood still has an aim: with"
     " more and more independent samples and under mild conditions, it tends to the parameters that"
     " are closest to the truth in forward KL {cite}`white1982`.",
@@ -353,11 +356,11 @@ def the_aim_of_a_model_that_cannot_be_true() -> None:
 
 
 @says(
-    r"If the samples are independent, variances add: with $\sigma^2$ the variance of $\ell_i$, the"
-    r" mean has the variance $\tfrac{1}{N^2} \cdot N \sigma^2$.",
-    "Training data fit, validation data choose, test data judge. On data that did neither before,"
-    r" the mean loss estimates the expected loss without bias. Its standard error is $s / \sqrt N$"
-    " if the samples are independent.",
+    r"If the samples are independent, variances add: each $\ell_i$ has the variance $\sigma^2$,"
+    r" and so the mean has the variance $\tfrac{1}{N^2} \cdot N \sigma^2$.",
+    "Training data fit, validation data choose, test data judge. On data that neither fitted nor"
+    " chose the model, the mean loss estimates the expected loss without bias. Its standard error"
+    r" is $s / \sqrt N$ if the samples are independent.",
 )
 @given(POSSIBLE, POSSIBLE, st.integers(2, 4))
 def a_mean_over_test_data_is_unbiased(p: Row, q: Row, N: int) -> None:
@@ -378,11 +381,10 @@ def a_mean_over_test_data_is_unbiased(p: Row, q: Row, N: int) -> None:
 
 
 @says(
-    "To its training data the model has adapted, accidents included, and there the mean is too low"
-    " on average. For a free"
-    r" $q$, that is a theorem. The training loss of the best one is $H(\hat p, \hat p) = H(\hat"
-    " p)$, an entropy of frequencies, which is {doc}`too low on average <entropy>`; on new data it"
-    r" costs $H(p, \hat p) \ge H(p)$.",
+    "Because the model has adapted to its training data, accidents included, and so the mean loss"
+    " there is too low on average. For a free $q$, that is a theorem. The training loss of the"
+    r" best $q$ is $H(\hat p, \hat p) = H(\hat p)$, an entropy of frequencies, which is {doc}`too"
+    r" low on average <entropy>`; on new data the same $q$ costs $H(p, \hat p) \ge H(p)$.",
 )
 @given(POSSIBLE, st.integers(1, 4))
 def the_training_loss_is_too_low(p: Row, N: int) -> None:
@@ -398,8 +400,8 @@ def the_training_loss_is_too_low(p: Row, N: int) -> None:
 @says(
     r"A label is a draw from the world, the sample $\hat p$ is the mean of the labels, and the"
     " world $p$ decides what you will pay.",
-    r"The expected loss is $H(Y \mid X)$ plus the mean divergence. Training reduces the divergence"
-    " alone; a better input lowers the floor.",
+    r"The expected loss is $H(Y \mid X)$ plus the mean divergence. Training reduces only the"
+    " divergence; a better input lowers the floor.",
     "**For labels $y$ given inputs $x$, the expected loss of a belief $q$ is a floor and an"
     " excess:**",
 )
@@ -421,9 +423,10 @@ def a_floor_and_an_excess(
 
 @says(
     "By the chain rule, the probability of a text is the product of these beliefs, without any"
-    r" independence, and the bill for the text is the sum of $-\log_2 q(\text{next} \mid"
-    r" \text{before})$.",
-    "It never rises with another letter, and goes down to the *entropy rate* of the language;",
+    r" assumption of independence, and the bill for the text is the sum of $-\log_2 q(\text{next}"
+    r" \mid \text{before})$.",
+    "The floor never rises when you look at another letter, and it goes down to the *entropy rate*"
+    " of the language;",
 )
 @given(distributions(8, least=1))
 def the_chain_rule_needs_no_independence(p: Row) -> None:
@@ -455,8 +458,8 @@ SHARE = [mpf(22), mpf(15), mpf(14)]  # of each letter in the long run, but for a
 
 
 @says(
-    "The model that sees nothing has the entropy of the letters for a floor, the other the mean"
-    " entropy of the rows of `P`, weighted with how often their letter comes.",
+    "For the model that sees nothing, the floor is the entropy of the letters. For the other, it"
+    " is the mean entropy of the rows of `P`, weighted by how often their letter comes.",
     "No *expected* loss is below its floor, 1.0775 for order 0 and 0.7753 for the others.",
 )
 @given(st.tuples(POSSIBLE, POSSIBLE, POSSIBLE), POSSIBLE)
@@ -482,10 +485,10 @@ def shannon_asked_for_the_entropy_of_english() -> None:
 
 
 @says(
-    r"for a blind guess among 50 costs $\log_2 50$ bits and has the perplexity 50.",
+    r"because a blind guess among 50 costs $\log_2 50$ bits and has the perplexity 50.",
     "The base must match the logarithm.",
-    "One would be perfect; the size $V$ of the vocabulary is a blind guess, and a model that is"
-    " wrong with confidence is above it.",
+    "A perplexity of 1 would be perfect; a blind guess has the size $V$ of the vocabulary, and a"
+    " model that is confidently wrong is above that.",
     "Perplexity is `exp(mean loss in nats)`, per token.",
 )
 def perplexity_is_a_number_of_choices() -> None:
@@ -502,7 +505,7 @@ def perplexity_is_a_number_of_choices() -> None:
     assert mpf(2) ** mp.log(50) < 16
 
 
-@says("which losses reward honest probabilities, of which this is one")
+@says("which losses reward honest probabilities, and this loss is one of them")
 @given(POSSIBLE, POSSIBLE)
 def the_loss_rewards_honest_probabilities(p: Row, q: Row) -> None:
     assert (H(p, q) > H(p, p) + 1e-6) == (q != p)
@@ -516,7 +519,7 @@ def the_loss_rewards_honest_probabilities(p: Row, q: Row) -> None:
 
 @says(
     r"Multiply the likelihood by $\prod_k q_k^{\alpha}$, a *prior* that prefers balanced $q$. Show"
-    r" that the maximum is $q_k = (n_k + \alpha) / (N + K \alpha)$, without a derivative.",
+    r" without a derivative that the maximum is at $q_k = (n_k + \alpha) / (N + K \alpha)$.",
     r"The product is $\prod_k q_k^{n_k + \alpha}$: the likelihood of a sample with $n_k + \alpha$"
     r" draws of class $k$, also as a formula if $\alpha$ is not a whole number. By Gibbs'"
     " inequality its maximum is at the frequencies of *that* sample. This prior is data that you"
@@ -541,9 +544,9 @@ def a_pseudo_count_is_pretended_data(sample: list[int], q: Row, alpha: Real) -> 
 
 
 @says(
-    "One letter in $w$ costs the entropy of the letters, the others cost the entropy rate:"
-    r" $\tfrac1w H(\text{letter}) + \left(1 - \tfrac1w\right) \cdot \text{rate}$. Short blocks"
-    " look worse for the same model.",
+    "One letter in $w$ costs the entropy of the letters, and the others cost the entropy rate:"
+    r" $\tfrac1w H(\text{letter}) + \left(1 - \tfrac1w\right) \cdot \text{rate}$. The same model"
+    " looks worse on short blocks.",
 )
 def blocks_start_blind() -> None:
     share = [each / sum(SHARE) for each in SHARE]
