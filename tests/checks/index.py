@@ -48,7 +48,7 @@ def eq_index_cross_entropy(days: list[int], q: Row) -> None:
 
 
 @says(
-    "As a loss it asks for one number per example: minus the logarithm of the probability that the"
+    "As a loss, it is one number per example: minus the logarithm of the probability that the"
     " model gave to what was true.",
 )
 @given(logits(3), st.integers(0, 2))
@@ -63,8 +63,8 @@ def a_loss_asks_for_one_number(z: Row, y: int) -> None:
 
 
 @says(
-    "Move the scores. The picture is a cat; the loss looks at the cat's bar alone, but every score"
-    " moves it.",
+    "Move the scores. The picture shows a cat, so the loss looks only at the cat's bar, but every"
+    " score moves that bar.",
 )
 def the_figure_shows_the_price_of_the_cats_bar() -> None:
     spec = json.loads((BOOK / "index_figure.json").read_text(encoding="utf-8"))
@@ -114,14 +114,16 @@ def needed(name: str) -> set[str]:
 
 
 @says(
-    "Read {doc}`entropy`, {doc}`cross_entropy`, {doc}`softmax` and {doc}`gradient`: {reading-time}`"
-    "entropy cross_entropy softmax gradient`. Then you know what the loss measures, what goes into"
-    " it, and why its slope is the prediction minus the target. You may stop here the first time.",
-    "For whoever wants to understand cross-entropy from the beginning, a student or a teacher:"
-    " {reading-time}`course`. Read it in order; it starts with the surprise of a single draw.",
-    "For those who know the course, and whose classes are rare, whose labels are uncertain, or"
-    " whose loss goes by another name: {reading-time}`variations`. Each chapter can be read on its"
-    " own.",
+    "Read {doc}`entropy`, {doc}`cross_entropy`, {doc}`softmax` and {doc}`gradient`:"
+    " {reading-time}`entropy cross_entropy softmax gradient`. After these four chapters you know"
+    " what the loss measures, what goes into it, and why its slope is the prediction minus the"
+    " target. You may stop there the first time.",
+    "The course is for whoever wants to understand cross-entropy from the beginning, student or"
+    " teacher, and takes {reading-time}`course`. Read it in order; it starts with the surprise of"
+    " a single draw.",
+    "The variations are for those who know the course and have rare classes, uncertain labels, or"
+    " a loss that goes by another name. They take {reading-time}`variations`, and each chapter can"
+    " be read on its own.",
 )
 def what_is_read_before_what() -> None:
     course, shortest = part("course"), ["entropy", "cross_entropy", "softmax", "gradient"]
@@ -136,9 +138,9 @@ def what_is_read_before_what() -> None:
 
 
 @says(
-    "Every chapter answers a question. After it you can compute the answer by hand, in NumPy and"
-    " with `crossent`, and say what the number means; where PyTorch, Keras or scikit-learn gives"
-    " another one, you know why.",
+    "Every chapter answers a question. After reading it, you can compute the answer by hand, in"
+    " NumPy and with `crossent`, and say what the number means; where PyTorch, Keras or"
+    " scikit-learn gives another number, you know why.",
 )
 def a_chapter_answers_a_question() -> None:
     contents = (ROOT / "_toc.yml").read_text(encoding="utf-8")
@@ -165,12 +167,12 @@ def a_chapter_answers_a_question() -> None:
 
 
 @says(
-    "For people who train models in PyTorch, TensorFlow or Keras: {reading-time}`practice`, of"
-    " which you need the chapter on your own library. {doc}`side_by_side` tells what six libraries"
-    " answer to the same questions.",
-    "For everybody, at any time, one answer at a time. A number or an error message is in"
-    " {doc}`symptoms`, and its cause and its cure are in {doc}`pitfalls`; a word is in the"
-    " {doc}`glossary <glossary>`, a symbol in the {doc}`notation <notation>`, a source in the"
+    "These chapters are for people who train models in PyTorch, TensorFlow or Keras. They take"
+    " {reading-time}`practice`, but you need only the chapter on your own library."
+    " {doc}`side_by_side` shows how six libraries answer the same questions.",
+    "These pages are for everybody, one answer at a time. You find a number or an error message in"
+    " {doc}`symptoms`, and its cause and its cure in {doc}`pitfalls`. Words are in the"
+    " {doc}`glossary <glossary>`, symbols in the {doc}`notation <notation>`, and sources in the"
     " {doc}`bibliography <bibliography>`.",
 )
 def where_to_look_it_up() -> None:
@@ -188,8 +190,8 @@ def where_to_look_it_up() -> None:
 
 
 @says(
-    "`import crossent`: losses and information in NumPy, right to the last few digits. Every"
-    " function tells {doc}`what it computes and refuses <api>`.",
+    "The package `crossent` computes losses, entropies and divergences in NumPy, right to the last"
+    " few digits. Its page says {doc}`what every function computes and refuses <api>`.",
 )
 @given(distributions(4, least=1), distributions(4, least=1))
 def crossent_is_right_to_the_last_few_digits(p: Row, q: Row) -> None:
@@ -211,7 +213,7 @@ def crossent_is_right_to_the_last_few_digits(p: Row, q: Row) -> None:
 
 
 @says(
-    "Every chapter is a notebook: download it with the arrow at its top. Below each cell stands"
+    "Every chapter is a notebook: download it with the arrow at its top. Below each cell you see"
     " what it printed, and tests run all cells again at every change.",
 )
 def a_chapter_is_a_notebook_whose_solutions_run() -> None:
@@ -249,9 +251,9 @@ ENDING = (
 
 
 @says(
-    "A chapter of the course is a straight road: it ends with a summary, five questions to recall,"
-    " and exercises in three grades, whose solutions run. The questions that people ask come after"
-    " them, each with its answer first, and you need none of them to read on.",
+    "A chapter of the course is a straight road. It ends with a summary, five questions to recall,"
+    " and exercises in three grades of difficulty, whose solutions run. The questions that people"
+    " ask come after them, each with its answer first, and you need none of them to read on.",
 )
 def a_chapter_of_the_course_is_a_straight_road() -> None:
     for name in part("course"):
