@@ -101,9 +101,9 @@ def eq_torch_twice(z: Row, y: int) -> None:
 
 
 @says(
-    r"Divide by $e^{z_y}$ inside: $\ell = \log \sum_k e^{z_k - z_y} = \log\bigl(1 +"
-    r" \sum_{k \ne y} e^{z_k - z_y}\bigr)$, and the sum is $e^x$ with"
-    r" $x = \operatorname{LSE}_{k \ne y}(z_k) - z_y$."
+    r"Divide by $e^{z_y}$ inside the logarithm: $\ell = \log \sum_k e^{z_k - z_y} = \log\bigl(1 +"
+    r" \sum_{k \ne y} e^{z_k - z_y}\bigr)$, and the sum is $e^x$ with $x = \operatorname{LSE}_{k"
+    r" \ne y}(z_k) - z_y$."
 )
 @given(logits(), st.integers(0, 3))
 def the_loss_is_a_softplus(z: Row, y: int) -> None:
@@ -116,21 +116,21 @@ def the_loss_is_a_softplus(z: Row, y: int) -> None:
 
 
 SHOWN = {
-    "After 20 epochs the accuracy hardly shows it": (
+    "After 20 epochs the accuracy hardly shows the mistake": (
         "epoch 20 loss 1.567 test loss 1.566 accuracy 0.96"
     ),
-    "In training this rarely matters, in measuring it may": "17.0 0 -0 0 0 0 4.14e-08",
+    "This rarely matters in training, but it may in measuring": "17.0 0 -0 0 0 0 4.14e-08",
 }
 
 NUMBERS = {
-    "True in 2018, in version 0.4.1": Cited(
+    "This was true in 2018, in version 0.4.1": Cited(
         "https://github.com/pytorch/pytorch/issues/11752",
         "opened in September 2018, of version 0.4.1: 0.0 for two equal logits of 1e8",
     ),
     "[asked for since 2019](https://github.com/pytorch/pytorch/issues/29754)": Cited(
         "https://github.com/pytorch/pytorch/issues/29754", "opened in November 2019, still open"
     ),
-    "What `reduction` was before version 0.4.1 (2018)": Cited(
+    "They did the work of `reduction` before version 0.4.1 (2018)": Cited(
         "https://discuss.pytorch.org/t/24629",
         "an answer: `reduction` came with 0.4.1; in use by September 2018 (pytorch#11752)",
     ),
@@ -144,11 +144,11 @@ NUMBERS = {
 }
 
 UNTESTED = {
-    'On a GPU the words are "Expected all tensors to be on the same device" (recent versions'
+    'On a GPU the message is "Expected all tensors to be on the same device" (recent versions'
     " [name the weight](https://github.com/pytorch/pytorch/pull/155085)).": "needs a GPU; linked",
-    "On a GPU the same mistake reads [CUDA error: device-side assert triggered]…and often at a"
-    " later, innocent line (other kernels say so, too: a `BCELoss` of numbers outside $[0, 1]$, an"
-    " embedding of an unknown word).": "needs a GPU; linked",
+    "On a GPU the same mistake reads [CUDA error: device-side assert triggered]…and it often"
+    " points to a later, innocent line (other mistakes give the same message: a `BCELoss` of"
+    " numbers outside $[0, 1]$, an embedding of an unknown word).": "needs a GPU; linked",
     'Older versions said ["Expected object of scalar type Long but got scalar type Int"]…and on a'
     """ GPU ["nll_loss_forward_reduce_cuda_kernel_2d_index" not implemented for 'Int']""": (
         "history, and a GPU; linked"
