@@ -132,5 +132,5 @@ NUMBERS = {
 }
 
 UNTESTED = {
-    "Earlier it divided by all eight, padding included": "history; in the linked issue",
+    "Earlier versions divided by all eight, padding included": "history; in the linked issue",
 }
