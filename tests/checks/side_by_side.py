@@ -77,12 +77,12 @@ def refusing(name: str, row: str) -> set[str]:
 
 
 @says(
-    "**≠**: the number is not that value, and comes without an error, so nobody would tell you."
-    ' Where *exact* says "error", the input is senseless, and any number is marked.',
+    "**≠**: the number is not that value but comes without an error, so nothing would tell you."
+    ' Where *exact* says "error", the input makes no sense, and any number is marked.',
     "†: a convention.",
     "A word is the type of the error that the library raises. A dash, or a column that is missing,"
-    ' means that the library has no such loss or option, "!" that a warning came with the answer.'
-    " Where *exact* is empty, the row shows conventions, of which none is wrong.",
+    ' means that the library has no such loss or option; "!" means that a warning came with the'
+    " answer. Where *exact* is empty, the row shows conventions, none of which is wrong.",
 )
 def the_marks_are_set_like_that() -> None:
     kinds = {"wrong": 0, "by design": 0, "error": 0, "warned": 0}
@@ -106,8 +106,8 @@ def the_marks_are_set_like_that() -> None:
 
 
 @says(
-    "On sane input, the libraries are one library. The exception is scikit-learn, whose `log_loss`"
-    " refuses soft targets: it is a metric of labels.",
+    "On sane input, the libraries behave like one library. The exception is scikit-learn, whose"
+    " `log_loss` refuses soft targets: it is a metric for labels.",
     "On sane input, the mean losses of all libraries agree to the precision of their dtype.",
 )
 def on_sane_input_the_libraries_agree() -> None:
@@ -119,9 +119,9 @@ def on_sane_input_the_libraries_agree() -> None:
 
 
 @says(
-    "The default is the mean in four of six. The others leave it to you: tf.nn's softmax losses"
-    " return one value per row, and so do Keras' functions in lower case; its sigmoid loss returns"
-    " one per entry."
+    "The default is the mean in four of the six. The others leave the mean to you: tf.nn's softmax"
+    " losses return one value per row, and so do Keras' functions in lower case; tf.nn's sigmoid"
+    " loss returns one per entry."
 )
 def the_default_is_mostly_the_mean() -> None:
     asked = answers("Reduction", "not asked for")
@@ -185,8 +185,8 @@ def what_the_weighted_means_divide_by() -> None:
 
 
 @says(
-    "`binary_cross_entropy_with_logits` with `pos_weight`. It is the last row, not softmax with"
-    " class weights."
+    "`binary_cross_entropy_with_logits` with `pos_weight`. This is the last row; it is not softmax"
+    " with class weights."
 )
 def pos_weight_is_the_last_row() -> None:
     assert list(tables()["Weights"])[-1] == "`pos_weight` 3, mean"
@@ -195,11 +195,11 @@ def pos_weight_is_the_last_row() -> None:
 
 
 @says(
-    "All three mix with the uniform distribution over all $K$ classes, the label among them. Keras"
-    " has no smoothing for integer labels (the `TypeError`: no such option): one-hot them. With"
-    " class weights, torch's two means part again, because the divisor is that of the labels"
-    " without smoothing. A wrong ε passes where you would not expect it: Keras extrapolates, and"
-    " torch takes a negative one for 0, silently."
+    "All three mix the target with the uniform distribution over all $K$ classes, the label among"
+    " them. Keras has no smoothing for integer labels (the `TypeError`: no such option), so make"
+    " them one-hot. With class weights, torch's two means differ again, because the divisor is"
+    " that of the labels without smoothing. A wrong ε passes where you would not expect it: Keras"
+    " extrapolates, and torch silently takes a negative one for 0."
 )
 def how_they_smooth() -> None:
     name = "Smoothing"
@@ -228,9 +228,9 @@ def how_they_smooth() -> None:
 
 
 @says(
-    "All three divide by the labels that are left. They part when none is: torch returns `nan`,"
-    " which poisons a running mean, `crossent` the same with a warning, and Keras 0.0, which"
-    " flatters it.",
+    "All three divide by the number of labels that are left. They differ when none is left: torch"
+    " returns `nan`, which poisons a running mean, `crossent` returns the same with a warning, and"
+    " Keras returns 0.0, which flatters the mean.",
     "tf.nn, scikit-learn and SciPy have no such option",
 )
 def what_they_do_with_ignored_labels() -> None:
@@ -247,11 +247,12 @@ def what_they_do_with_ignored_labels() -> None:
 
 @says(
     "On a CPU, a label of $K$ or more stops every eager library here. It does not stop XLA, where"
-    " it becomes `nan`, nor `tf.one_hot`, where it becomes a row of zeros that costs nothing.",
-    "−100 is a value like others except in torch, and in Keras on torch, where it means"
+    " the loss becomes `nan`, nor `tf.one_hot`, where the label becomes a row of zeros that costs"
+    " nothing.",
+    "−100 is a value like any other except in torch, and in Keras on torch, where it means"
     ' "ignore" by default.',
     "−1 in plain NumPy indexing picks the *last* class. Keras truncates 0.9 to class 0 and takes"
-    " truth values for classes 0 and 1, and scikit-learn follows in the latter.",
+    " truth values for classes 0 and 1, and scikit-learn does the latter, too.",
 )
 def what_they_do_with_labels_that_do_not_fit() -> None:
     name = "Labels that do not fit"
@@ -281,8 +282,9 @@ def what_they_do_with_labels_that_do_not_fit() -> None:
 
 
 @says(
-    "The last row is the form (N, 1) where one-hot rows belong. tf.nn and NumPy broadcast it, so"
-    " that a sample of class 2 weighs each of the three classes twice, and class 0 costs nothing."
+    "The last row has labels of shape (N, 1) where one-hot rows belong. tf.nn and NumPy broadcast"
+    " them, so a sample of class 2 counts each of the three classes twice, and a sample of class 0"
+    " costs nothing."
 )
 def a_column_of_labels_is_broadcast() -> None:
     name = "Labels that do not fit"
@@ -297,10 +299,10 @@ def a_column_of_labels_is_broadcast() -> None:
 
 
 @says(
-    "torch is the strictest about dtypes: labels are int64 or uint8, one-hot rows and yes-or-no"
-    " targets are floats. Keras takes any dtype, and a column for a vector.",
-    "The last row is why most libraries refuse it: plain NumPy broadcasts (N,) against (N, 1) to"
-    " all $N^2$ pairs and averages over them.",
+    "torch is the strictest about dtypes: labels are int64 or uint8; one-hot rows and yes-or-no"
+    " targets are floats. Keras takes any dtype, and accepts a column as a vector.",
+    "The last row shows why most libraries refuse such shapes: plain NumPy broadcasts (N,) against"
+    " (N, 1) to all $N^2$ pairs and averages over them.",
     "torch is strict about dtypes, Keras about few things",
 )
 def which_forms_they_take() -> None:
@@ -328,13 +330,13 @@ def which_forms_they_take() -> None:
 
 
 @says(
-    "To look at every value takes time. `crossent` takes it, scikit-learn looks at the"
+    "Looking at every value takes time. `crossent` takes that time, scikit-learn looks at the"
     " probabilities, and the others mostly compute with what they get. Doubled targets double the"
-    " loss, a row of zeros is free, a target outside $[0, 1]$ can make the loss negative.",
-    "Given probabilities that do not sum to 1, Keras divides by the sum, silently; scikit-learn"
-    " warns and goes on; torch goes on. torch's `BCELoss` refuses the target 2, its loss of logits"
-    " does not.",
-    "Senseless input raises in some libraries and becomes a number in others.",
+    " loss, a row of zeros is free, and a target outside $[0, 1]$ can make the loss negative.",
+    "Given probabilities that do not sum to 1, Keras silently divides by the sum; scikit-learn"
+    " warns and goes on; torch just goes on. torch's `BCELoss` refuses the target 2; its loss of"
+    " logits does not.",
+    "Senseless input raises an error in some libraries and becomes a number in others.",
 )
 def what_they_do_with_what_is_no_distribution() -> None:
     name = "Not distributions"
@@ -411,8 +413,8 @@ def logits_and_probabilities_in_each_others_place() -> None:
     "Keras clips the probability at $10^{-7}$ in every dtype (its reference does not say so),"
     " scikit-learn at the machine epsilon of the dtype it is given, and torch's binary loss the"
     " logarithm at −100; its `nll_loss` does not clip.",
-    "Each finite number is the logarithm of somebody's clip.",
-    "The model calls impossible what then happens. The loss is infinite:",
+    "Each finite number comes from some library's clip.",
+    "The model calls an outcome impossible, and then it happens. The true loss is infinite:",
     "Losses of probabilities mostly clip: Keras at $10^{-7}$, scikit-learn at the epsilon of the"
     " dtype, torch's `BCELoss` at a loss of 100.",
 )
@@ -438,11 +440,11 @@ EXTREME = "Extreme logits"
 
 @says(
     "**A huge loss is right everywhere**, as long as you pass logits.",
-    "**A tiny one is lost**: where softmax is nearly certain, log-sum-exp rounds to the largest"
+    "**A tiny loss vanishes**: where softmax is nearly certain, log-sum-exp rounds to the largest"
     " logit, and four of five libraries return exactly 0. The binary losses keep it, because they"
     " use `log1p`.",
-    "**A large offset**: Keras rounds float64 logits to float32, where $10^9 + 3$ and $10^9$ are"
-    " the same number.",
+    "**A large offset hides differences in Keras**, which rounds float64 logits to float32, where"
+    " $10^9 + 3$ and $10^9$ are the same number.",
 )
 def huge_and_tiny_losses() -> None:
     others = {"torch", "Keras", "tf.nn", "SciPy"}
@@ -471,7 +473,7 @@ def huge_and_tiny_losses() -> None:
     "**A class masked with −∞** costs nothing with integer labels. With one-hot targets,"
     r" $0 \cdot \infty$ is `nan` in four libraries. Use integer labels, or mask *after* a cast to"
     " float32 with the lowest finite number, in torch `torch.finfo(z.dtype).min`.",
-    "**+∞ is mostly `nan`**: $\\infty - \\infty$. The limit exists, 0 or ∞, and"
+    r"**A logit of +∞ mostly gives `nan`**, from $\infty - \infty$. The limit exists, 0 or ∞, and"
     " `crossent` returns it.",
     "The frameworks' softmax losses lose what is below the rounding of log-sum-exp, and return"
     " `nan` for most infinities.",
@@ -500,8 +502,8 @@ def infinite_logits() -> None:
 
 @says(
     "What the loss loses, its gradient loses, too",
-    "The other class still gets its push, the true class none: the two no longer cancel, and the"
-    " mean logit drifts.",
+    "The other class still gets its push, but the true class gets none: the two no longer cancel,"
+    " and the mean logit drifts.",
 )
 def the_gradient_of_a_tiny_loss() -> None:
     name, row = "Gradient, both classes", "(20, 0), class 0, float32"
@@ -518,9 +520,9 @@ def the_gradient_of_a_tiny_loss() -> None:
 
 
 @says(
-    "torch wants the classes at axis 1, Keras and tf.nn want them last for integer labels (for"
-    " one-hot ones, `axis=1` works in both). If the number of tokens happens to equal the number of"
-    " classes, torch cannot notice: it returns a wrong number without an error.",
+    "torch expects the classes at axis 1; Keras and tf.nn expect them last for integer labels (for"
+    " one-hot ones, `axis=1` works in both). If the number of tokens happens to equal the number"
+    " of classes, torch cannot notice: it returns a wrong number without an error.",
 )
 def where_the_class_axis_is() -> None:
     name = "Sequences"
@@ -536,12 +538,13 @@ def where_the_class_axis_is() -> None:
 
 
 @says(
-    "For $p = (0.5, 0.25, 0.25)$ and $q = (0.7, 0.2, 0.1)$. The exact values are computed with"
-    " `mpmath` from the definitions.",
-    "No, it is the KL divergence. torch's `kl_div` takes the *log*-probabilities of $q$ first, then"
-    " $p$, and its `mean` divides by the number of classes as well (it warns): use `batchmean`."
-    " Keras clips $p$ and $q$ at $10^{-7}$. SciPy's `jensenshannon` is the square root of the"
-    " divergence. SciPy and torch turn counts into frequencies; `crossent` wants you to divide.",
+    "The table is for $p = (0.5, 0.25, 0.25)$ and $q = (0.7, 0.2, 0.1)$. The exact values are"
+    " computed with `mpmath` from the definitions.",
+    "No, it is the KL divergence. torch's `kl_div` takes the *log*-probabilities of $q$ first,"
+    " then $p$, and its `mean` divides by the number of classes as well (it warns): use"
+    " `batchmean`. Keras clips $p$ and $q$ at $10^{-7}$. SciPy's `jensenshannon` is the square"
+    " root of the divergence. SciPy and torch turn counts into frequencies; `crossent` asks you to"
+    " do so.",
 )
 def which_argument_is_which() -> None:
     name = "Divergences"
@@ -574,9 +577,9 @@ def which_argument_is_which() -> None:
 
 @says(
     "By its formula, yes: the focusing factor $(1 - p)^0$ is 1.",
-    "So the binary one is. Keras' categorical one is a quarter of it: its `alpha` defaults to 0.25"
+    "The binary loss is. Keras' categorical one is a quarter of it: its `alpha` defaults to 0.25"
     " and multiplies *every* class.",
-    "Because it waits for `apply_class_balancing=True`.",
+    "Because it does nothing without `apply_class_balancing=True`.",
 )
 def focal_losses_without_focus() -> None:
     name, plain = "Focal loss", "softmax, γ = 0, against cross-entropy"
@@ -610,6 +613,6 @@ NUMBERS = {
 
 UNTESTED = {
     'and torch stops with "device-side assert triggered".': "needs a GPU",
-    "Behavior changes from one release to the next, and answers on the web seldom say of which they"
-    " speak.": "history, and what people write",
+    "Behavior changes from one release to the next, and answers on the web seldom say which"
+    " release they are about.": "history, and what people write",
 }
