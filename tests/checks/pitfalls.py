@@ -43,8 +43,8 @@ def pitfalls() -> list[Section]:
 
 
 @says(
-    "Look up what you see in the {doc}`symptoms`, and read only that section here. Each has the"
-    " wrong run, the reason, the fix and the run that is right. Many of them use this batch:"
+    "Look up what you see in the {doc}`symptoms`, and read only that section here. Each section"
+    " has the wrong run, the reason, the fix and the right run. Many of them use this batch:"
 )
 def a_pitfall_is_a_wrong_run_a_reason_a_fix_and_a_right_run() -> None:
     batch, using = {"logits", "labels", "z", "y", "onehot"}, 0
@@ -72,7 +72,7 @@ def code_of(name: str) -> str:
     "After this chapter you can",
     "tell from a number, or from an error message, which mistake made it;",
     "run the mistake and its repair in a few lines, and see the right number;",
-    "recognize advice that was true once and is not any more;",
+    "recognize advice that was once true and no longer is;",
     "examine any loss function with four probes.",
     "Here is a number: which pitfall? From ★ to ★★★. Try each before you open its solution.",
     "Which pitfall is it, and why 1.53?",
@@ -105,8 +105,8 @@ def what_the_chapter_sets_out_to_do() -> None:
     " {doc}`pytorch` and {doc}`tensorflow` build training loops that avoid these mistakes, and"
     " {doc}`training` reads their curves; {doc}`side_by_side` puts every library on one batch."
     " {cite:t}`karpathy2019` describes a way of training in which mistakes show early. The"
-    " libraries themselves: {cite:t}`paszke2019`, {cite:t}`abadi2016`, {cite:t}`pedregosa2011`,"
-    " {cite:t}`virtanen2020`.",
+    " libraries themselves are described in {cite:t}`paszke2019`, {cite:t}`abadi2016`,"
+    " {cite:t}`pedregosa2011` and {cite:t}`virtanen2020`.",
 )
 def what_others_tell() -> None:
     assert "A Recipe for Training" in source("karpathy2019")
@@ -124,14 +124,13 @@ def what_others_tell() -> None:
 
 
 SHOWN = {
-    "More ways, such as steps that are too large and labels that belong to other rows:"
-    " {doc}`training`.": "labels shuffled",
+    "{doc}`training` has more causes, such as steps that are too large and labels that belong to"
+    " other rows.": "labels shuffled",
     "With TensorFlow: `Received a label value of 3 which is outside the valid range of [0, 3)`.": (
         "Received a label value of 3 which is outside the valid range of [0, 3)."
     ),
-    "compiled with XLA, … it is not checked; its loss is `nan`, hence the mean": (
-        "loss nan, weights finite: False"
-    ),
+    "*A label out of range* is not checked by code compiled with XLA, … its loss is `nan`, and so"
+    " is the mean": "loss nan, weights finite: False",
     "On a CPU the same batch says what is wrong:": "IndexError: index out of range in self",
     "For images: `only batches of spatial targets supported`.": (
         "RuntimeError: only batches of spatial targets supported"
@@ -172,11 +171,11 @@ UNTESTED = {
     "On a GPU the same mistake says {ref}`device-side assert <pitfall-device-assert>`.": (
         "the tests have no GPU"
     ),
-    "A GPU cannot raise: its kernel stops, and Python hears of it at some later line. What was"
-    " printed above the traceback names the check: `t < n_classes` a label, `input_val <= one` or"
-    " `target_val <= one` values of `BCELoss` outside [0, 1] (or `nan`),"
-    ' `srcIndex < srcSelectDimSize` or "index out of bounds" a token or position beyond an'
-    " embedding. From then on everything on the GPU fails"
+    "A GPU cannot raise an error: its kernel stops, and Python hears of it at some later line."
+    " What was printed above the traceback names the check: `t < n_classes` means a label,"
+    " `input_val <= one` or `target_val <= one` means values of `BCELoss` outside [0, 1] (or"
+    ' `nan`), and `srcIndex < srcSelectDimSize` or "index out of bounds" means a token or'
+    " position beyond an embedding. From then on everything on the GPU fails"
     f" ([pytorch#2300]({PYTORCH}/issues/2300)). (This book runs on CPUs: these lines are quoted"
     " from reports.)": "the tests have no GPU; the lines stand in PyTorch's kernels",
     "Hugging Face's trainer did this; the repair of October 2024 ([transformers#34191]"
