@@ -59,8 +59,8 @@ def rows(title: str) -> Iterator[list[str]]:
 @says(
     "Search this page, with your browser's find, for the first digits of the number (16.1, 0.79)"
     " or for a few words of the message. Where a symptom has several causes, they are numbered,"
-    " and so are the cures, unless one cures all. The last column leads to a run that makes them"
-    " and shows how to tell which is yours.",
+    " and so are the fixes, unless one fix is for all. The last column leads to a run that makes"
+    " the symptom and shows how to tell which cause is yours.",
     r"Sorted by size. $C$ is the number of classes.",
     "In alphabetical order; … stands for what differs from case to case.",
 )
@@ -124,9 +124,9 @@ def ten_samples_can_be_learned_by_heart() -> None:
 
 
 @says(
-    "**Shapes, dtypes, and the smallest and largest label**, printed just before the call of the"
-    " loss.",
-    "**One batch by another library.** `crossent` refuses what others compute on, and says why."
+    "**Shapes, dtypes, and the smallest and largest label**, printed just before the loss is"
+    " called.",
+    "**One batch in another library.** `crossent` refuses what others accept, and says why."
     " {ref}`Four probes <pitfall-probes>` examine a loss of your own.",
 )
 def crossent_refuses_what_others_compute_on() -> None:
@@ -185,8 +185,8 @@ def smoothing_by_k_minus_1_has_a_higher_floor() -> None:
 
 
 @says(
-    "`0.5806`, not 0, for an image with itself | a target between 0 and 1 costs its entropy |"
-    " subtract it"
+    "`0.5806`, not 0, for an image compared with itself | a target between 0 and 1 costs its"
+    " entropy | subtract it"
 )
 def a_target_between_0_and_1_costs_its_entropy() -> None:
     pixels = np.array([0.5, 0.3, 0.5, 0.9])
@@ -344,8 +344,8 @@ def scipys_divergence_is_infinite_where_only_b_is_0() -> None:
 
 
 @says(
-    "`nan` from your own softmax | exp overflows, or all of a row underflow | subtract the"
-    " largest logit of each row"
+    "`nan` from your own softmax | exp overflows, or a whole row underflows | subtract the largest"
+    " logit of each row"
 )
 def a_softmax_without_the_shift_overflows_or_underflows() -> None:
     # Of the first, the mean is too little: e to the 200 is too large for float32.
@@ -459,7 +459,7 @@ class WrongGradient(torch.autograd.Function):
 
 @says(
     "`Jacobian mismatch for output 0 with respect to input 0` | 1. `gradcheck` in float32; 2. a"
-    " kink, or a gradient that is wrong | 1. float64; what remains then is 2."
+    " kink, or a gradient that is wrong | 1. float64; a mismatch that remains is 2."
 )
 def what_gradcheck_refuses() -> None:
     def check(function: Any, *z: float, dtype: torch.dtype = torch.float64) -> bool:
@@ -498,8 +498,9 @@ def samples_are_rows() -> None:
 
 
 @says(
-    "`Probabilities do not sum to 1` | far from 1: 1. another axis, or sigmoids; near 1: 2."
-    " float16, cast, in a NumPy sampler | 1. softmax over the classes; 2. cast the logits first"
+    "`Probabilities do not sum to 1` | far from 1: 1. a softmax over another axis, or sigmoids;"
+    " near 1: 2. float16, cast, in a NumPy sampler | 1. softmax over the classes; 2. cast the"
+    " logits first"
 )
 def numpys_sampler_refuses() -> None:
     z, rng = np.array([0.0] * 10 + [-20.0]), np.random.default_rng(0)
