@@ -90,8 +90,8 @@ def symbols(text: str) -> set[str]:
 
 
 @says(
-    "The words of the book, each in a few sentences. A symbol that an entry does not explain is in"
-    " the [notation](notation).",
+    "This page explains the words of the book, each in a few sentences. A symbol that an entry"
+    " does not explain is in the [notation](notation).",
 )
 def the_words_of_the_book_in_a_few_sentences() -> None:
     others = [path for path in pages() if path.stem != "glossary"]
@@ -230,8 +230,8 @@ def what_a_wrong_belief_costs(true: list[int], believed: list[int], right: bool)
 
 
 @says(
-    "joint entropy The entropy of two variables taken together, that is, of their pairs of"
-    " outcomes. It is at most the sum of their entropies, and equal to it only if they are"
+    "joint entropy The entropy $H(X, Y)$ of two variables taken together, that is, of their pairs"
+    " of outcomes. It is at most the sum of their entropies, and equal to it only if they are"
     " {term}`independent`.",
     "independent Two variables are independent if the probability of each pair of outcomes is the"
     " product of the probabilities of the two. Then their entropies add.",
@@ -246,6 +246,57 @@ def entropies_of_independent_variables_add(pairs: Row) -> None:
     assert less == approx(0, abs=1e-9) if independent else less > 1e-6
     product = crossent.entropy(np.outer(x, y).ravel())
     assert product == approx(crossent.entropy(x) + crossent.entropy(y), abs=1e-12)
+
+
+@says(
+    r"conditional entropy The mean entropy of a variable $Y$ once another one, $X$, is known: $H(Y"
+    r" \mid X) = \sum_x p(x)\, H(Y \mid X = x)$. It is never above $H(Y)$, and equals it only if"
+    " the two are {term}`independent`.",
+    r"mutual information How much knowing one of two variables lowers the entropy of the other, on"
+    r" average: $I(X; Y) = H(Y) - H(Y \mid X)$. It is the same both ways, never negative, and 0"
+    " only if the two are {term}`independent`.",
+)
+@given(distributions(6))
+def what_one_variable_tells_of_another(pairs: Row) -> None:
+    joint = np.array(pairs, dtype=float).reshape(3, 2)
+    x, y = joint.sum(axis=1), joint.sum(axis=0)
+    surprise = -np.log(np.divide(joint, x[:, None], where=joint > 0, out=np.ones((3, 2))))
+    known = [crossent.entropy(row / share) for row, share in zip(joint, x, strict=True) if share]
+    after = x[x > 0] @ np.array(known)
+    assert after == approx((joint * surprise).sum(), abs=1e-12)  # over draws of both
+    turned = [crossent.entropy(row / share) for row, share in zip(joint.T, y, strict=True) if share]
+    other = crossent.entropy(x) - y[y > 0] @ np.array(turned)
+    told = crossent.entropy(y) - after
+    assert told == approx(other, abs=1e-9)  # the same both ways
+    independent = np.allclose(joint, np.outer(x, y))
+    assert told == approx(0, abs=1e-9) if independent else told > 1e-6
+
+
+@says(
+    "irreducible noise The {term}`conditional entropy` of the label, given what the model sees. It"
+    " is the least expected loss of any model, however long it trains; only a better input lowers"
+    " it.",
+)
+def noise_that_only_a_better_input_lowers() -> None:
+    joint = np.array([[26, 4], [15, 15], [30, 0]]) / 90  # of inputs and labels
+    fine = joint / joint.sum(axis=1, keepdims=True)
+    noise = {}
+    for name, cells in {"poor": [[0, 1], [2]], "better": [[0], [1], [2]]}.items():
+        seen = np.array([joint[cell].sum(axis=0) for cell in cells])
+        of_input = seen.sum(axis=1)
+        best = seen / of_input[:, None]
+        noise[name] = of_input @ crossent.entropy(best, axis=1)
+        models = np.random.default_rng(0).dirichlet([1, 1], size=(500, len(cells)))
+        surprise = -(seen * np.log(np.maximum(models, 1e-300))).sum(axis=(1, 2))
+        assert surprise.min() > noise[name]
+        z = torch.zeros(len(cells), 2, requires_grad=True)  # a model that trains for long
+        optimizer = torch.optim.SGD([z], lr=1.0)
+        for _ in range(2000):
+            loss = -(torch.tensor(seen) * z.log_softmax(dim=1)).sum()
+            step(optimizer, loss)
+        assert noise[name] < loss.item() < noise[name] + 0.01
+    assert noise["better"] < noise["poor"] - 0.01
+    assert noise["better"] == approx(crossent.entropy(fine, axis=1).mean())
 
 
 @says(
@@ -299,8 +350,8 @@ def a_density_is_no_probability() -> None:
 
 
 @says(
-    "entropy rate The mean entropy of the next symbol of a text, given all before. In the long"
-    " run, no language model has a lower expected loss.",
+    "entropy rate The mean entropy of the next symbol of a text, given all the symbols before it."
+    " In the long run, no language model has a lower expected loss.",
 )
 def no_model_beats_the_entropy_rate() -> None:
     following = np.array([[0.8, 0.2, 0.0], [0.1, 0.3, 0.6], [0.5, 0.0, 0.5]])
@@ -515,8 +566,8 @@ def the_loss_of_one_of_several_classes() -> None:
 @says(
     "negative log-likelihood Minus the logarithm of the probability, or of the density, of what"
     " was observed. For labels, it is the {term}`log loss`.",
-    "NLLLoss PyTorch's loss of log-probabilities: minus the entry of the label. Whatever its name"
-    " says, it takes no logarithm.",
+    "NLLLoss PyTorch's loss of log-probabilities: minus the entry of the label. Despite its name,"
+    " it takes no logarithm.",
     r"deviance Twice the summed {term}`log loss`, $-2 \sum \log p_y$: statistics' name for the"
     " loss of a whole data set.",
 )
@@ -537,7 +588,7 @@ def minus_the_logarithm() -> None:
     "likelihood The probability that a model gives to the data that were seen, as a function of"
     " its parameters. It is not a probability of the parameters.",
     "maximum likelihood The choice of the parameters under which the observed data are most"
-    " probable {cite}`fisher1922`. They are those of the least mean cross-entropy loss.",
+    " probable {cite}`fisher1922`. They are also those of the least mean cross-entropy loss.",
 )
 def the_parameter_under_which_the_data_are_most_probable() -> None:
     heads = np.array([1, 1, 0, 1, 0])
@@ -577,8 +628,9 @@ def focal(p: Array, gamma: float = 2) -> Array:
     " strictly proper, if it is least only then {cite}`gneiting2007`.",
     "Brier score The squared error of a forecast probability {cite}`brier1950`. It is a strictly"
     " {term}`proper score <proper score>` and never exceeds 1 for a yes-or-no forecast.",
-    r"focal loss Cross-entropy times $(1 - p_t)^\gamma$, which quiets samples that the model"
-    r" already gets right {cite}`lin2017`. For $\gamma > 0$ it is not a {term}`proper score`.",
+    r"focal loss Cross-entropy times $(1 - p_t)^\gamma$, which gives less weight to samples that"
+    r" the model already gets right {cite}`lin2017`. For $\gamma > 0$ it is not a {term}`proper"
+    " score`.",
 )
 def which_loss_asks_for_the_true_probability() -> None:
     truth = 29
@@ -631,7 +683,7 @@ def between_cross_entropy_and_absolute_error() -> None:
     " their labels.",
     "baseline The loss of a model that ignores its input. For two classes, always forecasting the"
     " {term}`prior` costs the {term}`binary entropy` of the prior.",
-    "prior The share of a class in the data, before anything is known of a sample.",
+    "prior The share of a class in the data, before anything is known about a sample.",
 )
 def the_least_and_the_dullest_loss() -> None:
     rng = np.random.default_rng(0)
@@ -755,8 +807,8 @@ def derivatives_in_numbers() -> None:
     "Jacobian The matrix of the derivatives of each output with respect to each input. That of"
     r" {term}`softmax` is $\operatorname{diag}(\hat y) - \hat y \hat y^\top$.",
     "Newton's method Steps that divide the {term}`gradient` by the second derivative: minus the"
-    " inverse of the {term}`Hessian` times the gradient. Where it has an inverse at the minimum, a"
-    " few steps from nearby are enough.",
+    " inverse of the {term}`Hessian` times the gradient. Where the Hessian has an inverse at the"
+    " minimum, a few steps from nearby are enough.",
 )
 def derivatives_of_derivatives() -> None:
     z, h = np.array([0.5, -1.0, 2.0]), 1e-6 * np.eye(3)
@@ -879,7 +931,7 @@ def a_bowl_is_convex() -> None:
 
 @says(
     "Lipschitz constant The most by which a function can change per unit of its input: no"
-    " {term}`gradient` is longer, and some come as close to it as you like.",
+    " {term}`gradient` is longer, and some gradients come as close to it as you like.",
 )
 def no_gradient_is_longer_than_the_lipschitz_constant() -> None:
     a, b = np.random.default_rng(0).normal(0, 9, size=(2, 1000))
@@ -896,8 +948,8 @@ def no_gradient_is_longer_than_the_lipschitz_constant() -> None:
     " {term}`gradient`, again and again.",
     "learning rate The factor between the {term}`gradient` and a step of {term}`gradient descent`."
     " If it is too small, little happens; if it is too large, the loss rises.",
-    "optimizer What makes steps out of gradients: {term}`gradient descent`, or a refinement such"
-    " as Adam.",
+    "optimizer The method that makes steps out of gradients: {term}`gradient descent`, or a"
+    " refinement such as Adam.",
     "cost The mean {term}`loss` over the data, perhaps with a penalty on the weights: what"
     " training makes small. It is also called the objective.",
 )
@@ -1000,7 +1052,7 @@ def outputs_and_the_functions_that_make_them() -> None:
 @says(
     "dead unit A hidden unit, behind a {term}`ReLU`, that is 0 for every sample. It passes no"
     " gradient, so {term}`gradient descent` leaves its own weights as they are. It can revive if"
-    " what feeds it changes, or if momentum or {term}`weight decay` moves its weights without a"
+    " its inputs change, or if momentum or {term}`weight decay` moves its weights without a"
     " gradient.",
 )
 def a_dead_unit_passes_no_gradient() -> None:
@@ -1098,7 +1150,7 @@ def learning_by_heart() -> None:
 
 
 @says(
-    "distillation Training a model on the probabilities of another one, the teacher, instead of"
+    "distillation Training a model on the probabilities of another model, the teacher, instead of"
     " labels or along with them {cite}`hinton2015`.",
 )
 def a_student_learns_the_probabilities_of_its_teacher() -> None:
@@ -1131,12 +1183,12 @@ def mean_loss(share: float, forecasts: Array) -> Array:
     " constants that it adds to its outputs, one to each.",
     "plug-in estimate What a formula gives when observed frequencies take the place of the"
     " probabilities.",
-    "held-out data Data that a model was not fitted to. If they have not chosen anything about it"
-    " either, their mean loss estimates its cross-entropy without {term}`bias`: see"
+    "held-out data Data that a model was not fitted to. If no choice about the model was based on"
+    " them either, their mean loss estimates its cross-entropy without {term}`bias`: see"
     " {term}`validation data`.",
-    "validation data {term}`Held-out data <held-out data>` that choose: a learning rate, a"
-    " penalty, when to stop. The choice suits them, so the loss that is reported comes from other"
-    " data, the test set.",
+    "validation data {term}`Held-out data <held-out data>` on which choices are made: a learning"
+    " rate, a penalty, when to stop. The choice suits them, so the loss that is reported comes"
+    " from other data, the test set.",
 )
 def how_far_estimates_are_off_on_average() -> None:
     truth, models, drawn = 0.3, np.array([0.2, 0.45]), samples(0.3, 5)
@@ -1173,8 +1225,8 @@ def the_correction_removes_most_of_the_bias() -> None:
 
 
 @says(
-    "bootstrap To draw samples again from the sample, with replacement, in order to see how much"
-    " an estimate varies.",
+    "bootstrap Drawing samples again from the sample, with replacement, to see how much an"
+    " estimate varies.",
     "standard error The standard deviation of an estimate. For a mean of $N$ independent losses"
     r" with standard deviation $s$, it is $s / \sqrt N$.",
 )
@@ -1206,7 +1258,7 @@ def what_was_never_seen_gets_a_probability() -> None:
 
 @says(
     "calibrated A model is calibrated if, among the cases to which it gives a probability of 80%,"
-    " 80% happen, and so for every value.",
+    " 80% happen, and likewise for every other probability.",
     "over-confident A model is over-confident if it is right less often than it claims to be. See"
     " {term}`calibrated`.",
 )
@@ -1355,9 +1407,9 @@ def what_a_mean_divides_by() -> None:
 
 
 @says(
-    "ignored label A label whose samples leave both the sum and the count of a mean. The options"
-    " `ignore_index` and, in Keras, `ignore_class` name it; PyTorch ignores −100 unless told"
-    " otherwise.",
+    "ignored label A label whose samples drop out of both the sum and the count of a mean. The"
+    " options `ignore_index` and, in Keras, `ignore_class` name it; PyTorch ignores −100 unless"
+    " told otherwise.",
     "mask An array that marks which positions of a sequence are real and which are padding, so"
     " that the loss can leave the padding out.",
 )
@@ -1459,7 +1511,7 @@ def a_buffer_is_saved_and_moved_but_not_changed() -> None:
 @says(
     "clipping Moving a probability of 0 or 1 a little inwards before its logarithm is taken, as"
     " Keras and scikit-learn do. It makes an infinite loss finite, and in Keras its gradient 0."
-    " Logits need none.",
+    " Losses of logits need no clipping.",
     "from_logits The option of Keras' losses that says what they get: {term}`logits <logit>` if"
     " true, else probabilities.",
 )

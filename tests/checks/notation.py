@@ -66,8 +66,8 @@ def formulas(prose: str) -> str:
 
 
 @says(
-    "What the symbols mean in every chapter, unless it says otherwise. The last column gives the"
-    " name in code.",
+    "This is what the symbols mean in every chapter, unless the chapter says otherwise. The last"
+    " column gives the name in code.",
     "| symbol | meaning | in code |",
 )
 def the_symbols_stand_in_formulas_and_the_names_in_code() -> None:
@@ -98,8 +98,8 @@ def chapter(stem: str) -> str:
 
 
 @says(
-    "| $K$ | number of outcomes, or of classes; where PyTorch's conventions are the subject, $C$;"
-    " of the words of a vocabulary, $V$ | `p.shape[axis]` |",
+    "| $K$ | number of outcomes, or of classes; $C$ where PyTorch's conventions are the subject,"
+    " and $V$ for the words of a vocabulary | `p.shape[axis]` |",
     r"| $k,\ j$ | one of the $K$ outcomes | index along `axis` |",
     r"| $p$ | the distribution that outcomes really follow; $p_k \ge 0$ and $\sum_k p_k = 1$ | `p`"
     " |",
@@ -176,6 +176,30 @@ def what_two_variables_or_beliefs_give() -> None:
     m = (P + Q) / 2
     halves = divergence(P, m) / 2 + divergence(Q, m) / 2
     assert run(r"$\mathrm{JS}(p, q)$")(P, Q) == approx(halves)
+
+
+@says(
+    r"| $H(Y \mid X)$ | conditional entropy: the mean entropy of $Y$ once $X$ is known, $H(X, Y) -"
+    " H(X)$; of a label given what the model sees, the irreducible noise | mean of `entropy` given"
+    " each $x$ |",
+    r"| $I(X; Y)$ | mutual information, $H(Y) - H(Y \mid X)$ | `kl_divergence` of $p(x, y)$ and"
+    r" $p(x)\, p(y)$ |",
+)
+def what_one_variable_tells_of_another() -> None:
+    joint = np.array([[26, 4], [15, 15], [30, 0]]) / 90
+    x, y = joint.sum(axis=1), joint.sum(axis=0)
+    given = joint / x[:, None]  # of y, a row for each x
+    entropy = run(r"$H(Y \mid X)$")
+    left = x @ [entropy(row) for row in given]
+    assert left == approx(entropy(joint.ravel()) - entropy(x))
+    draws = np.repeat(given.ravel(), [26, 4, 15, 15, 30, 0])
+    assert left == approx(-np.log(draws).mean())
+    beliefs = np.random.default_rng(0).dirichlet([1, 1], size=(500, 3)) + 1e-300
+    losses = -(joint * np.log(beliefs)).sum(axis=(1, 2))  # of models that see x
+    assert left < losses.min() < left + 0.1
+    told = run("$I(X; Y)$")(joint.ravel(), np.outer(x, y).ravel())
+    assert told == approx(entropy(y) - left)
+    assert told > 0.1
 
 
 # --- Models and losses ---
@@ -260,7 +284,7 @@ def the_loss_of_a_sample_of_a_batch_and_the_likelihood() -> None:
     assert each == approx(-np.log(of_labels))
     assert mean == approx(each.mean()) == approx(loss(LOGITS, LABELS))
     assert np.exp(-len(each) * mean) == approx(of_labels.prod())  # of all of the data
-    assert r"$\mathcal{L} = \prod_i q(y_i)$, if they are independent" in chapter("likelihood")
+    assert r"$\mathcal{L} = \prod_i q(y_i)$, if the flips are independent" in chapter("likelihood")
 
 
 @says(
@@ -495,7 +519,7 @@ ELSEWHERE = {  # where a chapter gives a symbol its second meaning
 
 
 @says(
-    "The neighborhood tells which one is meant:",
+    "The context tells which one is meant:",
     "| symbol | here | and there |",
     "| $H$ | entropy, with an argument: $H(p)$, $H(p, q)$ | hidden activations, alone |",
     "| $L$ | the loss of a batch | length of a sequence, in shapes such as $(N, C, L)$ |",
