@@ -198,7 +198,7 @@ def pos_weight_is_the_last_row() -> None:
     "All three mix the target with the uniform distribution over all $K$ classes, the label among"
     " them. Keras has no smoothing for integer labels (the `TypeError`: no such option), so make"
     " them one-hot. With class weights, torch's two means differ again, because the divisor is"
-    " that of the labels without smoothing. A wrong ε passes where you would not expect it: Keras"
+    " still the one without smoothing. A wrong ε passes where you would not expect it: Keras"
     " extrapolates, and torch silently takes a negative one for 0."
 )
 def how_they_smooth() -> None:
@@ -411,8 +411,8 @@ def logits_and_probabilities_in_each_others_place() -> None:
 
 @says(
     "Keras clips the probability at $10^{-7}$ in every dtype (its reference does not say so),"
-    " scikit-learn at the machine epsilon of the dtype it is given, and torch's binary loss the"
-    " logarithm at −100; its `nll_loss` does not clip.",
+    " scikit-learn at the machine epsilon of the dtype it is given, and torch's binary loss clips"
+    " the logarithm at −100; its `nll_loss` does not clip.",
     "Each finite number comes from some library's clip.",
     "The model calls an outcome impossible, and then it happens. The true loss is infinite:",
     "Losses of probabilities mostly clip: Keras at $10^{-7}$, scikit-learn at the epsilon of the"
@@ -579,7 +579,7 @@ def which_argument_is_which() -> None:
     "By its formula, yes: the focusing factor $(1 - p)^0$ is 1.",
     "The binary loss is. Keras' categorical one is a quarter of it: its `alpha` defaults to 0.25"
     " and multiplies *every* class.",
-    "Because it does nothing without `apply_class_balancing=True`.",
+    "Because it needs `apply_class_balancing=True`.",
 )
 def focal_losses_without_focus() -> None:
     name, plain = "Focal loss", "softmax, γ = 0, against cross-entropy"
