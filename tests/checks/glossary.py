@@ -1225,8 +1225,8 @@ def the_correction_removes_most_of_the_bias() -> None:
 
 
 @says(
-    "bootstrap Drawing samples again from the sample, with replacement, to see how much an"
-    " estimate varies.",
+    "bootstrap Drawing new samples from the sample, with replacement, to see how much an estimate"
+    " varies.",
     "standard error The standard deviation of an estimate. For a mean of $N$ independent losses"
     r" with standard deviation $s$, it is $s / \sqrt N$.",
 )

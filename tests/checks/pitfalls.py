@@ -99,7 +99,7 @@ def what_the_chapter_sets_out_to_do() -> None:
 
 
 @says(
-    "Before you blame the loss, two more checks: can the model learn ten samples by heart"
+    "Before you blame the loss, make two more checks: can the model learn ten samples by heart"
     " {cite}`karpathy2019`, and do the labels still belong to the rows after shuffling?",
     "{doc}`binary`, {doc}`categorical` and {doc}`weights` derive what this chapter only repairs;"
     " {doc}`pytorch` and {doc}`tensorflow` build training loops that avoid these mistakes, and"
@@ -172,9 +172,9 @@ UNTESTED = {
         "the tests have no GPU"
     ),
     "A GPU cannot raise an error: its kernel stops, and Python hears of it at some later line."
-    " What was printed above the traceback names the check: `t < n_classes` means a label,"
-    " `input_val <= one` or `target_val <= one` means values of `BCELoss` outside [0, 1] (or"
-    ' `nan`), and `srcIndex < srcSelectDimSize` or "index out of bounds" means a token or'
+    " What was printed above the traceback names the check: `t < n_classes` points to a"
+    " label, `input_val <= one` or `target_val <= one` points to values of `BCELoss` outside [0, 1]"
+    ' (or `nan`), and `srcIndex < srcSelectDimSize` or "index out of bounds" points to a token or'
     " position beyond an embedding. From then on everything on the GPU fails"
     f" ([pytorch#2300]({PYTORCH}/issues/2300)). (This book runs on CPUs: these lines are quoted"
     " from reports.)": "the tests have no GPU; the lines stand in PyTorch's kernels",

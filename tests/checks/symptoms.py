@@ -59,7 +59,7 @@ def rows(title: str) -> Iterator[list[str]]:
 @says(
     "Search this page, with your browser's find, for the first digits of the number (16.1, 0.79)"
     " or for a few words of the message. Where a symptom has several causes, they are numbered,"
-    " and so are the fixes, unless one fix is for all. The last column leads to a run that makes"
+    " and so are the fixes, unless one fix serves all. The last column leads to a run that makes"
     " the symptom and shows how to tell which cause is yours.",
     r"Sorted by size. $C$ is the number of classes.",
     "In alphabetical order; … stands for what differs from case to case.",
