@@ -359,6 +359,7 @@ def test_the_first_tab_reaches_the_skip_link(visit: Visit) -> None:
     link = visit.page.get_by_role("link", name="Skip to main content")
     assert link.evaluate("(link) => link === document.activeElement && link.checkVisibility()")
     visit.page.keyboard.press("Enter")
+    visit.page.wait_for_url("**#main-content")
     assert urlsplit(visit.page.url).fragment == "main-content"
 
 
