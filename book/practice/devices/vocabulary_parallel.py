@@ -3,6 +3,7 @@
 torchrun --standalone --nproc-per-node 2 vocabulary_parallel.py
 """
 
+import textwrap
 from datetime import timedelta
 
 import torch
@@ -143,5 +144,6 @@ try:
     by_dtensor((hidden @ head[columns].T).requires_grad_()).backward()
 except RuntimeError as error:
     if rank == 0:
-        print(f"outside loss_parallel: {error}", flush=True)
+        print("outside loss_parallel:", flush=True)
+        print(textwrap.fill(str(error), 76), flush=True)
 dist.destroy_process_group()
