@@ -67,9 +67,10 @@ def ours(z, smoothing=0.0, z_weight=0.0):
     return VocabularyParallel.apply(z, labels, smoothing, z_weight).mean()
 
 
-def by_dtensor(z):
+def by_dtensor(z, **options):
     """Return the mean loss of logits that PyTorch knows to be divided."""
-    return F.cross_entropy(DTensor.from_local(z, mesh, [Shard(1)]), labels)
+    divided = DTensor.from_local(z, mesh, [Shard(1)])
+    return F.cross_entropy(divided, labels, **options)
 
 
 def by_autograd(z):
@@ -120,6 +121,15 @@ def compare(name, loss_of, **options):
         print(f"  {calls:5}  {sent_bytes:>5}", flush=True)
 
 
+def complain(name, **options):
+    """Print the error that PyTorch raises."""
+    try:
+        by_dtensor(hidden @ head[columns].T, **options)
+    except RuntimeError as error:
+        if rank == 0:
+            print(name, textwrap.fill(str(error), 76), sep="\n", flush=True)
+
+
 torch.manual_seed(0)  # the same on every rank
 mesh = init_device_mesh("cpu", (world,))
 hidden = torch.randn(64, 16).double()
@@ -140,10 +150,7 @@ with loss_parallel():
     compare("DTensor, loss_parallel", by_dtensor)
 compare("differentiable sums", by_autograd)
 compare("each smooths its own", own_mean, smoothing=0.1)
-try:
-    by_dtensor((hidden @ head[columns].T).requires_grad_()).backward()
-except RuntimeError as error:
-    if rank == 0:
-        print("outside loss_parallel:", flush=True)
-        print(textwrap.fill(str(error), 76), flush=True)
+with loss_parallel():
+    complain("smoothing in loss_parallel", label_smoothing=0.1)
+complain("outside loss_parallel")
 dist.destroy_process_group()
