@@ -4,6 +4,7 @@ torchrun --standalone --nproc-per-node 2 data_parallel.py
 """
 
 from contextlib import nullcontext
+from copy import deepcopy
 from datetime import timedelta
 
 import torch
@@ -12,6 +13,8 @@ from torch import nn
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import (
     allreduce_hook,
 )
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
@@ -36,6 +39,8 @@ torch.manual_seed(0)  # the same on every rank, so that all see one batch
 x, y = torch.randn(4, 4, 16).double(), torch.randint(7, (4, 4))
 y[0, 1:], y[1, 1:] = -100, -100  # padding: 2 labels count here, 8 below
 layer = nn.Linear(16, 7).double()
+mesh = init_device_mesh("cpu", (world,))
+sharded = fully_shard(deepcopy(layer), mesh=mesh)
 model = DistributedDataParallel(layer)
 first, last = (slice(i, i + 1) for i in (2 * rank, 2 * rank + 1))
 both = slice(2 * rank, 2 * rank + 2)  # the rows of this rank
@@ -50,15 +55,16 @@ def hook(group, bucket):
 
 def total(rows, net=model):
     """Return the sum of the losses that count."""
-    z = net(x[rows]).flatten(0, 1)
+    z = net(x[rows].flatten(0, 1))
     return F.cross_entropy(z, y[rows].flatten(), reduction="sum")
 
 
-def gradient():
+def gradient(net=layer):
     """Return all numbers of the gradient, and forget it."""
-    numbers = torch.cat([p.grad.flatten() for p in layer.parameters()])
-    layer.zero_grad()
-    return numbers
+    parts = [p.grad for p in net.parameters()]
+    parts = [p.full_tensor() if net is sharded else p for p in parts]
+    net.zero_grad()
+    return torch.cat([p.flatten() for p in parts])
 
 
 def compare(name, factor, *micro_batches):
@@ -88,6 +94,13 @@ share = world / count
 compare("two micro-batches", share, (first, False), (last, False))
 compare("… no_sync on the first", share, (first, True), (last, False))
 compare("… no_sync on the last", share, (first, False), (last, True))
+
+(total(slice(None), layer) / (y != -100).sum()).backward()
+exact = gradient()
+(share * total(both, sharded)).backward()
+error = (gradient(sharded) - exact).norm() / exact.norm()
+errors = " ".join(f"{100 * e:6.1f} %" for e in gathered(error))
+say(f"{'FSDP, ranks × sum / labels of all':36} {errors}")
 
 with torch.no_grad():
     sums = torch.stack([total(both, layer), mine])
