@@ -169,7 +169,8 @@ def a_chapter_answers_a_question() -> None:
 @says(
     "These chapters are for people who train models in PyTorch, TensorFlow or Keras. They take"
     " {reading-time}`practice`, but you need only the chapter on your own library."
-    " {doc}`side_by_side` shows how six libraries answer the same questions.",
+    " {doc}`side_by_side` shows how seven libraries, JAX with optax among them, answer the same"
+    " questions. {doc}`devices` is for those who train on several devices.",
     "These pages are for everybody, one answer at a time. You find a number or an error message in"
     " {doc}`symptoms`, and its cause and its cure in {doc}`pitfalls`. Words are in the"
     " {doc}`glossary <glossary>`, symbols in the {doc}`notation <notation>`, and sources in the"
@@ -179,10 +180,10 @@ def where_to_look_it_up() -> None:
     assert {"pytorch", "tensorflow"} < {*part("practice")}
     titles = {section.title for section in page(find("symptoms")).sections}
     assert {"Numbers", "Error messages"} <= titles
-    (libraries,) = re.findall(
-        r"^LIBRARIES = (\[.*\])$", code_of(page(find("side_by_side"))), re.MULTILINE
+    libraries = re.findall(
+        r"^LIBRARIES \+?= (\[.*\])$", code_of(page(find("side_by_side"))), re.MULTILINE
     )
-    assert len(json.loads(libraries)) == 6
+    assert sum(len(json.loads(some)) for some in libraries) == 7
     texts = {name: find(name).read_text("utf-8") for name in ("glossary", "notation")}
     assert "```{glossary}" in texts["glossary"]
     assert "| symbol |" in texts["notation"]
