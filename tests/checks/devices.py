@@ -47,9 +47,11 @@ def eq_devices_mean(ranks: list[Row], at: mpf) -> None:
 )
 @given(logits(6), st.integers(0, 5), st.integers(1, 5))
 def eq_devices_vocabulary(z: Row, y: int, cut: int) -> None:
-    r"""\ell = m + \log \sum_{r=1}^{W} \sum_{k \in C_r} e^{z_k - m}
-    - \sum_{r=1}^{W} \sum_{k \in C_r} [k = y] \, z_k ,
-    \qquad m = \max_r \max_{k \in C_r} z_k .
+    r"""\begin{aligned}
+    m &= \max_r \, \max_{k \in C_r} z_k , \\
+    \ell &= m + \log \sum_{r=1}^{W} \sum_{k \in C_r} e^{z_k - m}
+    - \sum_{r=1}^{W} \sum_{k \in C_r} [k = y] \, z_k .
+    \end{aligned}
     """
     parts = [range(cut), range(cut, 6)]
     m = max(max(z[k] for k in part) for part in parts)
