@@ -168,9 +168,10 @@ def a_chapter_answers_a_question() -> None:
 
 @says(
     "These chapters are for people who train models in PyTorch, TensorFlow or Keras. They take"
-    " {reading-time}`practice`, but you need only the chapter on your own library."
-    " {doc}`side_by_side` shows how seven libraries, JAX with optax among them, answer the same"
-    " questions. {doc}`devices` is for those who train on several devices.",
+    " {reading-time}`practice`, but you need only the one on your library and the one on your"
+    " trouble. {doc}`side_by_side` shows how seven libraries, JAX with optax among them, answer the"
+    " same questions. {doc}`language_models`, {doc}`half_precision`, {doc}`scale` and"
+    " {doc}`devices` each begin with code to copy.",
     "These pages are for everybody, one answer at a time. You find a number or an error message in"
     " {doc}`symptoms`, and its cause and its cure in {doc}`pitfalls`. Words are in the"
     " {doc}`glossary <glossary>`, symbols in the {doc}`notation <notation>`, and sources in the"
@@ -184,6 +185,12 @@ def where_to_look_it_up() -> None:
         r"^LIBRARIES \+?= (\[.*\])$", code_of(page(find("side_by_side"))), re.MULTILINE
     )
     assert sum(len(json.loads(some)) for some in libraries) == 7
+    for name in ("language_models", "half_precision", "scale", "devices"):
+        assert name in part("practice")
+        top = page(find(name)).top
+        assert "literalinclude" in top.text or any(
+            cell["cell_type"] == "code" and not is_checked(cell) for cell in top.cells
+        ), f"{name} does not begin with code"
     texts = {name: find(name).read_text("utf-8") for name in ("glossary", "notation")}
     assert "```{glossary}" in texts["glossary"]
     assert "| symbol |" in texts["notation"]

@@ -547,3 +547,61 @@ NUMBERS: dict[str, Number] = {
         "https://github.com/pytorch/pytorch/releases/tag/v0.4.1", "the date of the release"
     ),
 }
+
+# The rows that lead to the newer pages of practice: what the run prints
+SHOWN = {
+    "the weights themselves are float16, so their gradients are, too | float32 weights; "
+    "`autocast` casts them | "
+    "[types](../practice/half_precision.ipynb#which-type-is-computed-in-which-step)": (
+        "ValueError: Attempting to unscale FP16 gradients."
+    ),
+    "1. a loss outside `loss_parallel()`; 2. label smoothing inside it | 1. loss and "
+    "`backward` inside; 2. smooth by hand | {ref}`divided vocabulary "
+    "<devices-vocabulary>`": (
+        "smoothing in loss_parallel aten.masked_fill_.Scalar got mixed torch.Tensor and DTensor"
+    ),
+    "anomaly detection has found the operation: a square root, a division or a logarithm "
+    "at 0 | move the number away from 0 | {ref}`check-list <half-checklist>`": (
+        "Function 'SqrtBackward0' returned nan values in its 0th output."
+    ),
+    "`unscale_` in each micro-batch | once, after the last one | "
+    "[clipping](../practice/half_precision.ipynb#where-do-clipping-and-accumulation-go)": (
+        "RuntimeError: unscale_() has already been called on this optimizer since the "
+        "last update()."
+    ),
+    "a mask of −1e9 in float16 | `torch.finfo(z.dtype).min` | "
+    "[masks](../practice/half_precision.ipynb#which-sums-and-masks-break-in-half-precision)": (
+        "RuntimeError: value cannot be converted to type c10::Half without overflow cure "
+        "[[18.0, -65504.0]]"
+    ),
+    "all is well: the vocabularies of Llama 2, Llama 3, Qwen 2.5 and Gemma | – | "
+    "{ref}`first loss <lm-first>`": ("32,000 log 10.373 Llama 2, Mistral"),
+    "1. labels that are not shifted; 2. a mask that leaks | 1. shift once; 2. a causal "
+    "mask: change a token, and no logit before it may move | {ref}`shift <lm-shift>`": (
+        "never its loss 0.0 next token 13.6"
+    ),
+    "its only token has no label | leave it out, or sums ÷ counts | {ref}`one token <lm-ignore>`": (
+        "a text of one token nan"
+    ),
+    "a sum over the count of all ranks: the gradients are averaged | multiply by the "
+    "number of ranks | [too "
+    "small](../practice/devices.ipynb#why-is-my-gradient-too-small-by-the-number-of-gpus)": (
+        "sum / labels of all 50.0 % 50.0 % 952 ranks × sum / labels of all 0.0 % 0.0 % 952"
+    ),
+    "slopes below 2⁻²⁵ round to 0 | scale the loss, or use bfloat16 | {ref}`underflow "
+    "<half-underflow>`": (
+        "cross_entropy(z.float()) 50.2% of the gradient is zero 2¹⁶ · "
+        "cross_entropy(z.float()) 0.0% of the gradient is zero"
+    ),
+    "the logits of every batch are kept | two sums, and only the places with a label | "
+    "{ref}`evaluation <scale-evaluation>`": ("58 GiB"),
+    "1. the scale is too large at the start; 2. it goes on: something else is infinite | "
+    "1. wait; 2. the {ref}`check-list <half-checklist>` | "
+    "[skipped](../practice/half_precision.ipynb#why-does-gradscaler-skip-steps)": (
+        "scale 2^21: gradient not finite, step skipped scale 2^20: gradient finite, step taken"
+    ),
+    "an error on one rank, of which the others do not know | read the first error; a "
+    "timeout | [hang](../practice/devices.ipynb#one-rank-fails-and-the-others-hang)": (
+        "[rank1]: IndexError: Target 7 is out of bounds."
+    ),
+}
