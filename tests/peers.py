@@ -1,4 +1,4 @@
-"""The peers, asked in our convention: one helper each for torch, Keras, tf.nn, scikit-learn, SciPy.
+"""The peers, asked in our convention: a helper for each library.
 
 A helper knows which of our functions a peer has, with which options, and what its mean divides by.
 It gives the value, and the gradient where the peer differentiates, always through the peer's own
@@ -9,8 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import jax
 import keras
 import numpy as np
+import optax
 import scipy.spatial.distance
 import scipy.special
 import scipy.stats
@@ -427,6 +429,51 @@ def _(z: Any, targets: Any, *, reduction: str, pos_weight: float | None = None) 
     return tf.nn.weighted_cross_entropy_with_logits(targets, z, pos_weight)
 
 
+# --- JAX --------------------------------------------------------------------------------------
+
+
+def _run_jax(call: Call, args: tuple[Array, ...], options: dict[str, Any]) -> Answer:
+    with jax.enable_x64(True):
+        first, *others = map(jax.numpy.asarray, args)
+        value, back = jax.vjp(lambda z: call(z, *others, **options), first)
+        (gradient,) = back(jax.numpy.ones_like(value))
+        return np.asarray(value), np.asarray(gradient)
+
+
+OPTAX = Peer("optax", _run_jax)
+
+OPTAX.offers("softmax")(jax.nn.softmax)
+OPTAX.offers("log_softmax")(jax.nn.log_softmax)
+OPTAX.offers("logsumexp", "keepdims")(jax.nn.logsumexp)
+OPTAX.offers("sigmoid")(jax.nn.sigmoid)
+OPTAX.offers("log_sigmoid")(jax.nn.log_sigmoid)
+
+
+@OPTAX.offers("kl_divergence", slope=False)
+def _(p: Any, q: Any) -> Any:
+    return optax.kl_divergence(jax.numpy.log(q), p)
+
+
+@OPTAX.offers("sparse_categorical_cross_entropy_with_logits", reductions="none")
+def _(z: Any, labels: Any, *, reduction: str) -> Any:  # noqa: ARG001
+    return optax.softmax_cross_entropy_with_integer_labels(z, labels)
+
+
+@OPTAX.offers("categorical_cross_entropy_with_logits", "label_smoothing", reductions="none")
+def _(z: Any, targets: Any, *, reduction: str, label_smoothing: float = 0.0) -> Any:  # noqa: ARG001
+    return optax.softmax_cross_entropy(z, optax.smooth_labels(targets, label_smoothing))
+
+
+@OPTAX.offers("binary_cross_entropy_with_logits", reductions="none")
+def _(z: Any, targets: Any, *, reduction: str) -> Any:  # noqa: ARG001
+    return optax.sigmoid_binary_cross_entropy(z, targets)
+
+
+@OPTAX.offers("binary_focal_loss_with_logits", "gamma", reductions="none", soft=False)
+def _(z: Any, targets: Any, *, reduction: str, gamma: float = 2.0) -> Any:  # noqa: ARG001
+    return optax.sigmoid_focal_loss(z, targets, gamma=gamma)
+
+
 # --- scikit-learn -----------------------------------------------------------------------------
 
 
@@ -579,4 +626,4 @@ def _(z: Array, labels: Array, *, reduction: str) -> Any:  # noqa: ARG001
     return -np.take_along_axis(log_p, labels[..., None], axis=-1)[..., 0]
 
 
-PEERS = (TORCH, KERAS, TF_NN, SKLEARN, SCIPY)
+PEERS = (TORCH, KERAS, TF_NN, OPTAX, SKLEARN, SCIPY)

@@ -19,7 +19,7 @@ def eq_scale_memory(N: int, V: int, D: int) -> None:
     z = hidden @ head.T
     z.retain_grad()
     log_probs = F.log_softmax(z, dim=1)
-    F.nll_loss(log_probs, torch.zeros(N, dtype=torch.long)).backward()
+    F.nll_loss(log_probs, torch.zeros(N, dtype=torch.long)).backward()  # type: ignore[no-untyped-call]
     arrays = [z, log_probs, z.grad, head.grad]
     nbytes = sum(x.numel() * x.element_size() for x in arrays if x is not None)
     assert nbytes == 4 * (3 * N * V + V * D)
