@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[1]
-WATCHED = ("torch", "tensorflow", "keras", "scikit-learn", "scipy", "matplotlib")
+WATCHED = ("torch", "tensorflow", "keras", "jax", "optax", "scikit-learn", "scipy", "matplotlib")
 REQUIREMENTS = ("requirements.txt", "requirements-book.txt")
 CELL_LIMIT, NOTEBOOK_LIMIT, TESTS_LIMIT = 120, 600, 1800  # seconds
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
