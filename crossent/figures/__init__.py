@@ -10,7 +10,7 @@ from crossent.figures.entropy import entropy_bars
 from crossent.figures.family import focal_curves
 from crossent.figures.gradient import simplex_gradient
 from crossent.figures.likelihood import coin_likelihood, expected_loss
-from crossent.figures.smoothing import loss_ruler, smoothing_floor
+from crossent.figures.smoothing import loss_ruler, smoothing_bars, smoothing_floor
 from crossent.figures.softmax import softmax_bars
 from crossent.figures.style import PALETTE, use_style
 from crossent.figures.tensorflow import forgotten_logits
@@ -33,6 +33,7 @@ __all__ = [
     "forgotten_logits",
     "loss_ruler",
     "simplex_gradient",
+    "smoothing_bars",
     "smoothing_floor",
     "softmax_bars",
     "training_epochs",

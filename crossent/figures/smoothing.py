@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from crossent.figures import texts, vega
+from crossent.activations import log_softmax
+from crossent.figures import bars, texts, vega
 from crossent.figures.style import BLUE, GRAY, ORANGE, PALETTE
 from crossent.information import entropy
 from crossent.losses import sparse_categorical_cross_entropy_with_logits
@@ -14,7 +15,48 @@ _TARGET = {
     "other": "smoothing / classes",
     "floor": "smoothing > 0 ? -labeled * log(labeled) - (classes - 1) * other * log(other) : 0",
 }
+_CLASSES = ("cat", "dog", "owl")
 _LOSS = "log(exp({z}) + classes - 1) - {p} * {z}"
+
+
+def smoothing_bars(smoothing: float, margin: float) -> vega.VegaLite:
+    """Show the smoothed loss of three classes as an area, of which a part cannot be learned away.
+
+    The bars are as wide as the share of a class in the smoothed target, the labeled class first,
+    and as high as its surprise −log ŷ in nats. The sliders stand at first at ``smoothing``, 0 to
+    0.5, and ``margin``, the labeled class's logit above the others, 0 to 6.
+    """
+    target = np.array(_smoothed(len(_CLASSES), smoothing))
+    surprises = -log_softmax(np.array([margin, 0, 0]))
+    floor, loss = entropy(target), target @ surprises
+    terms = vega.listed(
+        f"{name} {share:.3f} × {surprise:.3f} = {share * surprise:.3f}"
+        for name, share, surprise in zip(_CLASSES, target, surprises, strict=True)
+    )
+    shares = ["1 - 2 * smoothing / 3", "smoothing / 3", "smoothing / 3"]
+    beliefs = [f"{power} / (exp(margin) + 2)" for power in ("exp(margin)", "1", "1")]
+    return bars.surprise_bars(
+        "Three bars for a picture labeled cat: as wide as the share of a class in the smoothed"
+        " target, and as high as the class surprises the model, in nats. What it would surprise a"
+        " model that believes the target is solid; what it surprises this model more is pale; what"
+        " it surprises less is a dashed box. A dashed line is at the height of the loss. A table"
+        f" above lists share × surprise, {terms}; the floor, the entropy of the target,"
+        f" {floor:.3f} nats, the excess {loss - floor:.3f} nats, and the loss, their sum,"
+        f" {loss:.3f} nats.",
+        {
+            "smoothing": vega.slider("Smoothing ε", smoothing, 0, 0.5, 0.05),
+            "margin": vega.slider("Margin of the cat", margin, 0, 6, 0.25),
+        },
+        dict(zip(_CLASSES, zip(shares, beliefs, strict=True), strict=True)),
+        [
+            ("floor H(y′)", bars.number("entropy", "nats")),
+            ("+ excess KL(y′‖ŷ)", bars.number("divergence", "nats")),
+            ("= loss H(y′, ŷ)", bars.number("cross_entropy", "nats")),
+        ],
+        lines={"cross_entropy": GRAY},
+        unit="nats",
+        surprise="−ln ŷ",
+    )
 
 
 def smoothing_floor(classes: int, smoothing: float, margin: float) -> vega.VegaLite:

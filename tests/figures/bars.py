@@ -20,10 +20,14 @@ HIGHEST = 6  # a bar that is higher ends there
 class SurpriseBars(Position):
     """Bars as wide as p and as high as −log q: the same in all chapters."""
 
+    unit = 2.0  # the base of the logarithm
+
     def __post_init__(self) -> None:
         self.p, self.q = self.pair()
         with np.errstate(divide="ignore"):
-            self.own, self.surprise = (-np.log2(each) for each in (self.p, self.q))
+            self.own, self.surprise = (
+                -np.log(each) / np.log(self.unit) for each in (self.p, self.q)
+            )
 
     @abstractmethod
     def pair(self) -> tuple[Array, Array]:
@@ -137,7 +141,48 @@ class CrossEntropyBars(SurpriseBars):
         yield "cross-entropy", heights, [self.bits[2]] if np.isfinite(self.bits[2]) else []
 
 
+@dataclass
+class SmoothingBars(SurpriseBars):
+    """Three bars for a picture labeled cat: as wide as the share of a class in the smoothed
+    target, and as high as the class surprises the model, in nats. What it would surprise a model
+    that believes the target is solid; what it surprises this model more is pale; what it surprises
+    less is a dashed box. A dashed line is at the height of the loss. A table above lists share ×
+    surprise, cat … × … = …, dog … × … = … and owl … × … = …; the floor, the entropy of the target,
+    … nats, the excess … nats, and the loss, their sum, … nats.
+    """
+
+    smoothing: float
+    margin: float
+    unit = np.e
+
+    def pair(self) -> tuple[Array, Array]:
+        z, onehot = np.array([self.margin, 0, 0]), np.eye(3)[0]
+        target = (1 - self.smoothing) * onehot + self.smoothing / 3
+        floor = crossent.entropy(target)
+        loss = crossent.sparse_categorical_cross_entropy_with_logits(
+            z[None], [0], label_smoothing=self.smoothing
+        )
+        self.nats = floor, loss - floor, loss
+        return target, crossent.softmax(z)
+
+    def figure(self) -> VegaLite:
+        return figures.smoothing_bars(self.smoothing, self.margin)
+
+    def texts(self) -> Iterable[Text]:
+        yield from self.table()
+        yield from (("{:.3f} nats", nats) for nats in self.nats)
+
+    def told(self) -> Iterable[Text]:
+        return [*self.table(), *numbers_in(*[*self.texts()][-3:])]
+
+    def marks(self, drawing: Drawing) -> Iterable[Seen]:
+        yield from self.bars(drawing)
+        heights = [rule[0, 1] for rule in drawing.seen("rule", GRAY)]
+        yield "loss", heights, [self.nats[2]]
+
+
 BARS: list[tuple[Position, Position]] = [
     (EntropyBars(8, 4, 2, 2), EntropyBars(1, 0, 5, 16)),
     (CrossEntropyBars(26, 10), CrossEntropyBars(26, 30)),
+    (SmoothingBars(0.2, 2), SmoothingBars(0.0, 5)),
 ]
