@@ -40,4 +40,8 @@ NUMBERS = {
     "([Asked since 2022](https://github.com/pytorch/pytorch/issues/74739).)": Cited(
         "https://github.com/pytorch/pytorch/issues/74739", "opened in March 2022, still open"
     ),
+    "shorten the factors of a float32 product to 10 binary digits": Cited(
+        "https://docs.pytorch.org/docs/stable/notes/numerical_accuracy.html",
+        "TF32 tensor cores read the first 10 bits of the mantissa",
+    ),
 }
