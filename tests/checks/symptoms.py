@@ -604,4 +604,17 @@ SHOWN = {
     "timeout | [hang](../practice/devices.ipynb#one-rank-fails-and-the-others-hang)": (
         "[rank1]: IndexError: Target 7 is out of bounds."
     ),
+    "mixed_float16: only `compile` scales the loss | `LossScaleOptimizer` and "
+    "`scale_loss` | {ref}`Keras <half-keras>`": ("without scale_loss, 12% of the slopes vanish"),
+    "the mean of uneven means | divide sums by all labels of the step | "
+    "{ref}`accumulation <half-clipping>`": ("sum_by_100 is off by 0% mean_by_2 is off by 22%"),
+    "clipped while the gradient is scaled | `unscale_` first, then clip | "
+    "{ref}`clipping <half-clipping>`": (
+        "unscaled, then clipped: the weights move by 2e-02 clipped while scaled: the "
+        "weights move by 1e-06"
+    ),
+    "the sum of the losses, or the count of rows, is above 65,504 | `logits.float()` "
+    "before the loss | {ref}`sums <half-sums>`": (
+        "40,000 rows in float16: inf cure 2.303 70,000 rows in float16: nan cure 2.303"
+    ),
 }
