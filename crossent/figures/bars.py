@@ -4,7 +4,7 @@ A bar for each outcome is as wide as its probability p and as high as its surpri
 somebody who believes in q; so its area is what the outcome adds to the cross-entropy. What the
 outcome costs at least, its surprise −log p, is solid; what a wrong belief costs more is pale; and
 where a belief pays less than that for an outcome, the rest is a dashed box. With q = p all is
-solid, and the area is the entropy. Above the bars stands a table of the same in numbers.
+solid, and the area is the entropy. A table above the bars gives the same in numbers.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
